@@ -1,0 +1,127 @@
+//! The only file that knows bincode (ADR 0002).
+//!
+//! An encoded value is one version byte and the bincode 2 body in the standard configuration
+//! (little endian, variable-length integers). Decoding is limited in size before anything is
+//! allocated, and must consume every byte: what is left over is damage or an attack, never padding.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Why bytes are not the value asked for, or a value cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// There is no version byte at all.
+    #[error("empty")]
+    Empty,
+    /// The version byte is of a format this build does not speak.
+    #[error("format version {found} is not {FORMAT_VERSION}")]
+    Version {
+        /// The byte found.
+        found: u8,
+    },
+    /// The body is longer than any value may be.
+    #[error("{bytes} bytes where at most {ENCODED_BYTES_MAX} are allowed")]
+    TooLarge {
+        /// Length found.
+        bytes: usize,
+    },
+    /// The body is not an encoding of the value asked for.
+    #[error("malformed: {0}")]
+    Malformed(String),
+    /// Bytes follow the value.
+    #[error("{0} trailing bytes")]
+    Trailing(usize),
+}
+
+/// Encodes a value: version byte, then its bincode body.
+///
+/// # Errors
+/// [`CodecError::TooLarge`] over [`ENCODED_BYTES_MAX`]; [`CodecError::Malformed`] for a type that
+/// bincode cannot carry.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+    encode_after(Vec::with_capacity(64), value)
+}
+
+/// Encodes a value as one whole frame: `u32` little-endian length, version byte, body.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_frame<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+    let mut frame = encode_after(vec![0; LENGTH_BYTES], value)?;
+    let length = frame.len() - LENGTH_BYTES;
+    let length =
+        u32::try_from(length).map_err(|_| CodecError::TooLarge { bytes: frame.len() })?;
+    frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    Ok(frame)
+}
+
+/// Decodes a value from exactly these bytes.
+///
+/// # Errors
+/// Every variant of [`CodecError`]; nothing larger than [`ENCODED_BYTES_MAX`] is looked at.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let Some((&version, body)) = bytes.split_first() else { return Err(CodecError::Empty) };
+    if version != FORMAT_VERSION {
+        return Err(CodecError::Version { found: version });
+    }
+    if bytes.len() > ENCODED_BYTES_MAX {
+        return Err(CodecError::TooLarge { bytes: bytes.len() });
+    }
+    let config = bincode::config::standard().with_limit::<ENCODED_BYTES_MAX>();
+    let (value, consumed) = bincode::serde::decode_from_slice(body, config)
+        .map_err(|error| CodecError::Malformed(error.to_string()))?;
+    if consumed != body.len() {
+        return Err(CodecError::Trailing(body.len() - consumed));
+    }
+    Ok(value)
+}
+
+fn encode_after<T: Serialize>(mut out: Vec<u8>, value: &T) -> Result<Vec<u8>, CodecError> {
+    out.push(FORMAT_VERSION);
+    let config = bincode::config::standard();
+    bincode::serde::encode_into_std_write(value, &mut out, config)
+        .map_err(|error| CodecError::Malformed(error.to_string()))?;
+    if out.len() > ENCODED_BYTES_MAX {
+        return Err(CodecError::TooLarge { bytes: out.len() });
+    }
+    Ok(out)
+}
+
+/// The only format so far. A new one is a new number; old numbers stay readable where they last.
+pub const FORMAT_VERSION: u8 = 1;
+
+/// The largest frame after Welcome (contract.md, section 3) plus its length field.
+pub const ENCODED_BYTES_MAX: usize = 1024 * 1024 + LENGTH_BYTES;
+
+/// Bytes of the length field in front of a frame.
+pub const LENGTH_BYTES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_bytes_of_a_value_do_not_change() {
+        let value: (u32, String, Option<bool>) = (300, "ab".to_owned(), Some(true));
+        let bytes = encode(&value).unwrap();
+        assert_eq!(bytes, [1, 251, 44, 1, 2, b'a', b'b', 1, 1]);
+        assert_eq!(decode::<(u32, String, Option<bool>)>(&bytes).unwrap(), value);
+    }
+
+    #[test]
+    fn trailing_bytes_another_version_and_emptiness_are_refused() {
+        let mut bytes = encode(&7_u32).unwrap();
+        bytes.push(0);
+        assert_eq!(decode::<u32>(&bytes), Err(CodecError::Trailing(1)));
+        assert_eq!(decode::<u32>(&[9, 7]), Err(CodecError::Version { found: 9 }));
+        assert_eq!(decode::<u32>(&[]), Err(CodecError::Empty));
+    }
+
+    #[test]
+    fn a_length_that_lies_is_refused_before_it_is_allocated() {
+        // A string that claims 2^60 bytes.
+        let mut bytes = vec![FORMAT_VERSION, 253];
+        bytes.extend_from_slice(&(1_u64 << 60).to_le_bytes());
+        assert!(matches!(decode::<String>(&bytes), Err(CodecError::Malformed(_))));
+    }
+}
