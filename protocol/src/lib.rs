@@ -11,15 +11,25 @@
 //! - **what is fast and disposable is bincode** ([`codec`], the only file that knows the crate).
 //!
 
+pub mod code;
 pub mod codec;
+pub mod enrolment;
 pub mod entity;
+pub mod envelope;
+pub mod event;
 pub mod frame;
 pub mod ids;
+pub mod json;
 pub mod sign;
 pub mod spiffe;
 pub mod time;
+pub mod token;
+pub mod v01;
+pub mod verdict;
 pub mod version;
+pub mod wire;
 
+pub use code::{Code, Problem};
 pub use ids::{
     CorrelationId, EventId, IdentityId, InstallId, ProviderId, RequestId, RuntimeId, TenantId,
     TokenId,
