@@ -1,1 +1,56 @@
-//! Placeholder.
+//! The shells: actix actors around the kernel's pure machines.
+//!
+//! `kernel` decides and `actors` does. This crate gives a machine a mailbox, a clock, randomness, a
+//! store and a place to run, and takes the consequences of its decisions to disk and to the wire. It
+//! holds no rule of the business and opens no file. It is the only crate that knows actix: what
+//! leaves it are typed handles, never an address.
+//!
+//! # Who owns whom, and who may ask whom
+//!
+//! ```text
+//!  listener, admin API            requests go down (ask), each with a deadline
+//!        │ ask
+//!        ▼
+//!     session ──ask──▶ runtime ──ask──▶ tenant ──▶ journal writer, state writer (threads)
+//!        ▲                ▲               │
+//!        └──── tell ──────┴──── tell ─────┘   notifications go up: bounded, droppable, counted;
+//!                                             or a published value (watch) that readers look at
+//! ```
+//!
+//! Nobody asks upwards, so no two actors can ever wait for each other. A guardian owns its actor's
+//! only strong address and publishes it behind an `Arc`; [`Guarded`] handles borrow it for one
+//! message. An actor lives until it stops itself or its last `Guarded` handle is gone; children hold
+//! weak addresses of their parents.
+//!
+//! # What survives a crash
+//!
+//! An actor's memory does not: after a panic its [`Guardian`] builds another from what the store
+//! says, and after too many it gives up and the actor is [`Quarantined`](Health::Quarantined). What
+//! stood in the mailbox is lost, and its askers hear [`AskError::Lost`], which promises nothing:
+//! whether the command became durable only the store can tell. The process survives every panic of
+//! an actor and none of a store thread.
+//!
+//! # The parts
+//!
+//! - [`mod@ask`]: the only way to send a message, with a bound that holds and a deadline.
+//! - [`guardian`]: supervision, because `actix::Supervisor` does not survive a panic.
+//! - [`spawner`]: the arbiters (threads) of the daemon, and which tenant lives on which.
+//! - [`wheel`]: one timer for all heartbeats of an arbiter, not one for each runtime.
+//! - [`clock`] and [`random`]: time and chance as values that tests hold in their hands.
+//!
+//! What actix 0.13.5 really does is pinned in `tests/actix_traps.rs`; each test there is the reason
+//! for one of the rules above.
+
+pub mod ask;
+pub mod clock;
+pub mod guardian;
+pub mod random;
+pub mod spawner;
+pub mod wheel;
+
+pub use ask::{Ask, AskError, Reply, ask, tell};
+pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
+pub use guardian::{Guarded, Guardian, Health, Incarnation, RestartPolicy};
+pub use random::{Random, SeededRandom, SystemRandom};
+pub use spawner::{Arbiters, SpawnError, Spawner};
+pub use wheel::{LocalWheel, Wheel};

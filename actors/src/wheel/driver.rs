@@ -1,0 +1,226 @@
+//! The loop that turns a wheel: one for each arbiter, and it knows when it was late.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+
+use provost_protocol::Timestamp;
+use tokio::time::{Instant, sleep_until};
+
+use super::{TICK, Wheel};
+use crate::clock::{Clock, millis};
+
+/// A wheel that turns by itself on the thread it was made on.
+///
+/// Clones share one wheel. The loop ends within a tick after the last clone is dropped.
+pub struct LocalWheel<K>(Rc<RefCell<Wheel<K>>>);
+
+impl<K: Ord + Clone + 'static> LocalWheel<K> {
+    /// Starts the loop; at every tick at which keys expire, `expired` is given them and the time.
+    ///
+    /// Must be called inside a `LocalSet` or an arbiter. `expired` may schedule and cancel.
+    #[must_use]
+    pub fn start(clock: Arc<dyn Clock>, expired: impl FnMut(Timestamp, Vec<K>) + 'static) -> Self {
+        let wheel = Rc::new(RefCell::new(Wheel::new()));
+        let _ = actix::spawn(turn(Rc::downgrade(&wheel), clock, expired));
+        Self(wheel)
+    }
+
+    /// Sets the key's deadline, in place of any earlier one.
+    pub fn schedule(&self, key: K, deadline: Timestamp) {
+        self.0.borrow_mut().schedule(key, deadline);
+    }
+
+    /// Takes the key's deadline away; says whether there was one.
+    pub fn cancel(&self, key: &K) -> bool {
+        self.0.borrow_mut().cancel(key)
+    }
+
+    /// How many keys have a deadline.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Says whether no key has a deadline.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+}
+
+impl<K> Clone for LocalWheel<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K> fmt::Debug for LocalWheel<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalWheel").finish_non_exhaustive()
+    }
+}
+
+async fn turn<K: Ord + Clone>(
+    wheel: Weak<RefCell<Wheel<K>>>,
+    clock: Arc<dyn Clock>,
+    mut expired: impl FnMut(Timestamp, Vec<K>),
+) {
+    let mut last = (Instant::now(), clock.now());
+    loop {
+        sleep_until(last.0 + TICK).await;
+        let Some(wheel) = wheel.upgrade() else { return };
+        let this = (Instant::now(), clock.now());
+        let late_ms = lateness_ms(last, this);
+        if late_ms > LATENESS_TOLERATED_MS {
+            tracing::warn!(
+                late_ms,
+                "the wheel ticked late; every deadline moves by that"
+            );
+            metrics::counter!(LATE_TICKS).increment(1);
+            wheel.borrow_mut().slept(late_ms);
+        }
+        // The borrow ends here: what expires may be scheduled again at once.
+        let keys = wheel.borrow_mut().advance(this.1);
+        if !keys.is_empty() {
+            expired(this.1, keys);
+        }
+        last = this;
+    }
+}
+
+/// How much longer than a tick it took, by whichever clock saw more.
+///
+/// The monotonic clock sees a process that was stopped, but on Linux stands still while the machine
+/// is suspended; the wall clock sees that, and a step forward, which is no silence of the fleet's
+/// either.
+fn lateness_ms(last: (Instant, Timestamp), this: (Instant, Timestamp)) -> u64 {
+    let monotonic = millis(this.0.duration_since(last.0));
+    let wall = this.1.millis_since(last.1);
+    monotonic.max(wall).saturating_sub(millis(TICK))
+}
+
+/// A busy arbiter is late by milliseconds all the time; a quarter of a tick is below what any
+/// deadline here can tell, since all are rounded to whole ticks.
+const LATENESS_TOLERATED_MS: u64 = 250;
+
+const LATE_TICKS: &str = "provost_wheel_late_ticks_total";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        task::{LocalSet, yield_now},
+        time::{advance, sleep},
+    };
+
+    use super::*;
+    use crate::clock::{ManualClock, RuntimeClock};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_expires_at_its_tick_and_a_beat_puts_it_off() {
+        local(async {
+            let (wheel, seen) = wheel(Arc::new(RuntimeClock::starting_at(at(0))));
+            wheel.schedule("silent", at(30_000));
+            wheel.schedule("beating", at(30_000));
+            sleep(Duration::from_secs(20)).await;
+            wheel.schedule("beating", at(50_000));
+
+            sleep(Duration::from_millis(9_900)).await;
+            assert!(seen.borrow().is_empty());
+            sleep(Duration::from_millis(1_200)).await;
+            assert_eq!(*seen.borrow(), ["silent"]);
+            sleep(Duration::from_secs(20)).await;
+            assert_eq!(*seen.borrow(), ["silent", "beating"]);
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_kernel_slept_the_fleet_is_not_lost() {
+        local(async {
+            let (wheel, seen) = wheel(Arc::new(RuntimeClock::starting_at(at(0))));
+            wheel.schedule("fleet", at(30_000));
+            sleep(Duration::from_millis(500)).await;
+
+            // One jump, as after SIGSTOP and SIGCONT: the loop is polled once, an hour late.
+            advance(Duration::from_secs(3_600)).await;
+            settle().await;
+            assert!(
+                seen.borrow().is_empty(),
+                "nobody is lost for the kernel's own sleep"
+            );
+
+            sleep(Duration::from_millis(28_000)).await;
+            assert!(seen.borrow().is_empty());
+            sleep(Duration::from_millis(3_000)).await;
+            assert_eq!(
+                *seen.borrow(),
+                ["fleet"],
+                "a fleet that stays silent is lost all the same"
+            );
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspended_machine_shows_in_the_wall_clock_alone() {
+        local(async {
+            let clock = Arc::new(ManualClock::new(at(0)));
+            let (wheel, seen) = wheel(clock.clone());
+            wheel.schedule("fleet", at(30_000));
+            settle().await;
+
+            clock.advance(Duration::from_secs(3_600));
+            sleep(Duration::from_millis(1_100)).await;
+            assert!(seen.borrow().is_empty());
+
+            for _ in 0..31 {
+                clock.advance(Duration::from_secs(1));
+                sleep(Duration::from_secs(1)).await;
+            }
+            assert_eq!(*seen.borrow(), ["fleet"]);
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_loop_ends_with_the_last_handle() {
+        local(async {
+            let (wheel, seen) = wheel(Arc::new(RuntimeClock::starting_at(at(0))));
+            assert_eq!(Rc::strong_count(&seen), 2, "the loop holds what it calls");
+            drop(wheel);
+            sleep(TICK * 2).await;
+            assert_eq!(Rc::strong_count(&seen), 1);
+        })
+        .await;
+    }
+
+    type Seen = Rc<RefCell<Vec<&'static str>>>;
+
+    fn wheel(clock: Arc<dyn Clock>) -> (LocalWheel<&'static str>, Seen) {
+        let seen = Seen::default();
+        let sink = seen.clone();
+        let wheel = LocalWheel::start(clock, move |_, keys| sink.borrow_mut().extend(keys));
+        (wheel, seen)
+    }
+
+    /// Lets every task that is ready run.
+    async fn settle() {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    }
+
+    async fn local(test: impl Future<Output = ()>) {
+        LocalSet::new().run_until(test).await;
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+}
