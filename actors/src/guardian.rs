@@ -77,7 +77,9 @@ impl Guardian {
     {
         let (health, seen) = watch::channel(Health::Starting);
         let span = self.span.clone();
-        let _ = actix::spawn(life::Life::new(self, build, health).run().instrument(span));
+        drop(actix::spawn(
+            life::Life::new(self, build, health).run().instrument(span),
+        ));
         Guarded::new(seen)
     }
 }

@@ -167,7 +167,7 @@ impl Spawner {
         F: Future<Output = ()> + 'static,
     {
         self.begin(arbiter, move || {
-            let _ = actix::spawn(make());
+            drop(actix::spawn(make()));
         })
     }
 
@@ -213,7 +213,7 @@ impl Spawner {
                 }
             }
             Home::Here => {
-                let _ = actix::spawn(async move { work() });
+                drop(actix::spawn(async move { work() }));
                 Ok(())
             }
         }

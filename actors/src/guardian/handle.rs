@@ -32,6 +32,9 @@ pub struct Guarded<A: Actor> {
     waiting: Arc<Semaphore>,
 }
 
+/// The address of a life, and which life it is.
+type Found<A> = (Arc<Addr<A>>, u64);
+
 impl<A: Actor<Context = Context<A>>> Guarded<A> {
     pub(super) fn new(health: watch::Receiver<Health<A>>) -> Self {
         Self {
@@ -89,7 +92,7 @@ impl<A: Actor<Context = Context<A>>> Guarded<A> {
     }
 
     /// Finds the address of a life later than `after`.
-    async fn resolve(&self, after: u64, until: Instant) -> Result<(Arc<Addr<A>>, u64), AskError> {
+    async fn resolve(&self, after: u64, until: Instant) -> Result<Found<A>, AskError> {
         if let Some(found) = settled(&self.health.borrow(), after) {
             return found;
         }
@@ -111,10 +114,7 @@ impl<A: Actor<Context = Context<A>>> Guarded<A> {
 }
 
 /// What an asker can do with this health; `None` is to wait for another.
-fn settled<A: Actor>(
-    health: &Health<A>,
-    after: u64,
-) -> Option<Result<(Arc<Addr<A>>, u64), AskError>> {
+fn settled<A: Actor>(health: &Health<A>, after: u64) -> Option<Result<Found<A>, AskError>> {
     match health {
         Health::Running(address, life) if *life > after => Some(Ok((address.clone(), *life))),
         Health::Running(..) | Health::Starting | Health::Restarting => None,

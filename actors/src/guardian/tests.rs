@@ -163,9 +163,13 @@ async fn askers_who_wait_for_a_life_are_bounded() {
 }
 
 #[test]
-fn handles_go_to_other_threads() {
+fn handles_and_what_they_ask_go_to_other_threads() {
     fn check<T: Send + Sync>() {}
     check::<Guarded<Patient>>();
+    fn check_asking(one: &Guarded<Patient>) -> impl Future + Send {
+        one.ask(Get, SECOND)
+    }
+    let _ = check_asking;
 }
 
 const SECOND: Duration = Duration::from_secs(1);

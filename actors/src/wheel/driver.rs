@@ -25,7 +25,7 @@ impl<K: Ord + Clone + 'static> LocalWheel<K> {
     #[must_use]
     pub fn start(clock: Arc<dyn Clock>, expired: impl FnMut(Timestamp, Vec<K>) + 'static) -> Self {
         let wheel = Rc::new(RefCell::new(Wheel::new()));
-        let _ = actix::spawn(turn(Rc::downgrade(&wheel), clock, expired));
+        drop(actix::spawn(turn(Rc::downgrade(&wheel), clock, expired)));
         Self(wheel)
     }
 
