@@ -1,6 +1,6 @@
 //! Supervision, with time paused.
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use actix::{ActorContext, Handler, Message};
 use tokio::{
@@ -90,6 +90,34 @@ async fn a_normal_stop_is_not_restarted_and_leaks_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_address_that_is_dead_but_still_published_is_resolved_again_once() {
+    local(async {
+        let life = |number| {
+            let make = move |_: &mut _| Patient::new(number, Exit::default(), Rc::default());
+            spawn(Span::none(), make)
+        };
+        let ((dead, task), (alive, _)) = (life(1), life(2));
+        task.abort();
+        assert!(task.await.is_err() && !dead.connected());
+        let (health, seen) = watch::channel(Health::Running(Arc::new(dead), 1));
+        let one = Guarded::new(seen);
+
+        assert_eq!(
+            one.ask(Get, SECOND).await,
+            Err(AskError::Restarting),
+            "nobody follows yet"
+        );
+        let (answer, ()) = tokio::join!(one.ask(Get, SECOND), async {
+            sleep(SECOND / 2).await;
+            health.send_replace(Health::Running(Arc::new(alive), 2));
+        });
+
+        assert_eq!(answer, Ok(2));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_on_an_unknown_outcome_is_rebuilt() {
     local(async {
         let world = World::default();
@@ -139,6 +167,28 @@ async fn an_actor_without_handles_is_let_go_even_if_it_holds_itself() {
         drop(clinging);
         sleep(SECOND * 6).await;
         assert_eq!(Rc::strong_count(&world.built), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guardian_nobody_needs_ends_while_it_builds() {
+    local(async {
+        let held = Rc::new(());
+        let holder = held.clone();
+        let one: Guarded<Patient> = Guardian::new("test", Span::none()).guard(move |_| {
+            let holder = holder.clone();
+            async move {
+                std::future::pending::<()>().await;
+                drop(holder);
+                Err("never".into())
+            }
+        });
+        sleep(SECOND).await;
+        assert_eq!(Rc::strong_count(&held), 3, "the factory and its future");
+        drop(one);
+        sleep(SECOND).await;
+        assert_eq!(Rc::strong_count(&held), 1);
     })
     .await;
 }
