@@ -1,0 +1,359 @@
+//! The writing end: one group at a time, durable before it is reported.
+
+use std::{io, path::Path, sync::Arc};
+
+use crate::{
+    chain::Chain,
+    convert::to_u64,
+    disk::{Disk, DiskFile, RealDisk},
+    group::{self, GROUP_BYTES_MAX, GROUP_RECORDS_MAX},
+    reader::{Reader, Shared},
+    record::{PAYLOAD_BYTES_MAX, Position, Record},
+    recover::{OpenError, Recovery, recover},
+    segment::{self, CreateError, Folder},
+};
+
+/// Whether older segments may ever go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Never: the journal is the truth, and one that does not begin with segment 1 is damaged.
+    Everything,
+    /// [`Journal::forget_before`] may remove the oldest: a spool whose entries were delivered.
+    Recent,
+}
+
+/// What can be chosen about a journal; the default is the kernel's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// A segment that would grow beyond this is followed by a new one (1 KiB to 1 GiB).
+    pub segment_bytes_max: u64,
+    /// With less free space than this, appends are refused.
+    pub free_bytes_min: u64,
+    /// Whether older segments may ever go.
+    pub keep: Keep,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            free_bytes_min: FREE_BYTES_MIN,
+            keep: Keep::Everything,
+        }
+    }
+}
+
+/// A group that is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The group's number.
+    pub group: u64,
+    /// Where each record stands, in the order given.
+    pub positions: Vec<Position>,
+    /// Where the group ends.
+    pub end: Position,
+    /// The segment that was sealed to make room, if one was: it never changes again.
+    pub rolled: Option<u64>,
+}
+
+/// Why a group was not appended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// There was no record in it.
+    #[error("a group needs at least one record")]
+    Empty,
+    /// More than a group holds; nothing was written.
+    #[error("{records} records of {bytes} bytes are more than a group holds")]
+    TooLarge {
+        /// How many records there were.
+        records: usize,
+        /// How long they are on the disk.
+        bytes: usize,
+    },
+    /// A payload of more than [`PAYLOAD_BYTES_MAX`] bytes; nothing was written.
+    #[error("a payload of {bytes} bytes is above the limit")]
+    PayloadTooLarge {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// The disk is nearly full; nothing was written. Reads go on, and so do appends once there
+    /// is room again.
+    #[error("the disk is nearly full: {free} bytes left, {min} are kept free")]
+    NearlyFull {
+        /// How much is free.
+        free: u64,
+        /// How much is kept free.
+        min: u64,
+    },
+    /// The write failed and was undone; the same group can be tried again.
+    #[error("the write failed and was undone")]
+    Write(#[source] io::Error),
+    /// What stands on the disk is not known. The process must end; nothing is retried.
+    #[error("the journal cannot go on: {what} failed")]
+    Fatal {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// There was an [`AppendError::Fatal`] before.
+    #[error("the journal refuses everything since it failed")]
+    Poisoned,
+    /// [`Journal::forget_before`] on a journal that keeps everything.
+    #[error("this journal keeps everything")]
+    KeepsEverything,
+}
+
+/// The writing end of a journal, one for each folder.
+///
+/// What survives a crash: every group whose [`Journal::append`] returned, and at most one more.
+#[derive(Debug)]
+pub struct Journal {
+    folder: Folder,
+    options: Options,
+    shared: Arc<Shared>,
+    active: u64,
+    file: Arc<dyn DiskFile>,
+    chain: Chain,
+    buffer: Vec<u8>,
+    rolled: Option<u64>,
+    unchecked_bytes: u64,
+    poisoned: bool,
+    // Held, never looked at: dropping it releases the folder.
+    _lock: Arc<dyn DiskFile>,
+}
+
+impl Journal {
+    /// Opens the journal in a folder of the real disk; makes it if there is none (the folder too,
+    /// if its parent exists).
+    ///
+    /// # Errors
+    /// [`OpenError`]: in use, damaged, of a newer format, or the disk failed.
+    pub fn open(
+        dir: impl AsRef<Path>,
+        options: Options,
+    ) -> Result<(Self, Recovery), OpenError> {
+        Self::open_on(Arc::new(RealDisk), dir, options)
+    }
+
+    /// As [`Journal::open`], on any disk.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: impl AsRef<Path>,
+        options: Options,
+    ) -> Result<(Self, Recovery), OpenError> {
+        if !SEGMENT_BYTES_RANGE.contains(&options.segment_bytes_max) {
+            return Err(OpenError::Options("segment_bytes_max"));
+        }
+        let dir = dir.as_ref();
+        let lock = prepare(disk.as_ref(), dir)
+            .map_err(|source| OpenError::Io { what: "preparing the folder", source })?
+            .ok_or_else(|| OpenError::Locked { dir: dir.to_path_buf() })?;
+        let folder = Folder { disk, dir: Arc::from(dir) };
+        let found = recover(&folder, &options)?;
+        let shared = Shared::new(found.first_segment, found.recovery.end);
+        let journal = Self {
+            folder,
+            options,
+            shared: Arc::new(shared),
+            active: found.active,
+            file: found.file,
+            chain: found.chain,
+            buffer: Vec::new(),
+            rolled: None,
+            unchecked_bytes: FREE_CHECK_BYTES,
+            poisoned: false,
+            _lock: lock,
+        };
+        Ok((journal, found.recovery))
+    }
+
+    /// Writes one group and returns once it is durable.
+    ///
+    /// # Errors
+    /// [`AppendError`]: after [`AppendError::Fatal`] the caller ends the process; after any other
+    /// nothing of the group is on the disk or visible to a reader.
+    pub fn append(&mut self, records: &[Record]) -> Result<Appended, AppendError> {
+        self.refuse_if_poisoned()?;
+        check_limits(records)?;
+        self.refuse_if_nearly_full()?;
+        self.roll_if_due(to_u64(group::HEADER_BYTES + group::body_bytes(records)))?;
+        self.write(records)
+    }
+
+    /// Writes an empty group, which attests the last one, and returns once it is durable.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn seal(&mut self) -> Result<Appended, AppendError> {
+        self.refuse_if_poisoned()?;
+        self.write(&[])
+    }
+
+    /// Whether the last group is one that no later group attests yet.
+    #[must_use]
+    pub const fn needs_seal(&self) -> bool {
+        !self.chain.sealed
+    }
+
+    /// The number of the last group, 0 before the first.
+    #[must_use]
+    pub const fn last_group(&self) -> u64 {
+        self.chain.next_group - 1
+    }
+
+    /// Where the last durable group ends.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        self.shared.end()
+    }
+
+    /// A reading end; any number of them may be used, from any thread, while this one writes.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.folder.clone(), Arc::clone(&self.shared))
+    }
+
+    /// Removes the segments before number `segment`, oldest first, never the last one; says how
+    /// many went. Needs [`Keep::Recent`].
+    ///
+    /// # Errors
+    /// [`AppendError::Write`] when a file could not be removed (the rest stays),
+    /// [`AppendError::Fatal`] when the folder could not be synced.
+    pub fn forget_before(&mut self, segment: u64) -> Result<u64, AppendError> {
+        self.refuse_if_poisoned()?;
+        if self.options.keep == Keep::Everything {
+            return Err(AppendError::KeepsEverything);
+        }
+        let mut forgotten = 0;
+        for number in self.shared.first_segment()..segment.min(self.active) {
+            // No reader starts there any more, before the file goes.
+            self.shared.forget_before(number + 1);
+            self.folder.disk.remove(&self.folder.path(number)).map_err(AppendError::Write)?;
+            // One by one, so that a crash never leaves a gap.
+            if let Err(source) = self.folder.disk.sync_dir(&self.folder.dir) {
+                return Err(self.poison("syncing the folder", source));
+            }
+            forgotten += 1;
+        }
+        Ok(forgotten)
+    }
+
+    fn write(&mut self, records: &[Record]) -> Result<Appended, AppendError> {
+        let start = self.chain.offset;
+        let number = self.chain.next_group;
+        let encoded = group::encode(number, &self.chain.hash, records, &mut self.buffer);
+        if let Err(error) = self.file.write_at(start, &self.buffer) {
+            self.undo(start)?;
+            return Err(AppendError::Write(error));
+        }
+        if let Err(source) = self.file.sync_data() {
+            return Err(self.poison("syncing a group", source));
+        }
+        let bytes = to_u64(self.buffer.len());
+        self.chain.offset += bytes;
+        self.chain.next_group += 1;
+        self.chain.hash = encoded.hash;
+        self.chain.sealed = records.is_empty();
+        self.unchecked_bytes = self.unchecked_bytes.saturating_add(bytes);
+        let end = Position::new(self.active, self.chain.offset);
+        self.shared.publish(end);
+        let place = |offset| Position::new(self.active, start + offset);
+        let positions = encoded.offsets.into_iter().map(place).collect();
+        Ok(Appended { group: number, positions, end, rolled: self.rolled.take() })
+    }
+
+    /// Cuts a half-written group off, durably: it was refused, so no crash may bring it back.
+    fn undo(&mut self, end: u64) -> Result<(), AppendError> {
+        self.unchecked_bytes = FREE_CHECK_BYTES;
+        let undone = self.file.truncate(end).and_then(|()| self.file.sync_all());
+        undone.map_err(|source| self.poison("undoing a failed write", source))
+    }
+
+    fn roll_if_due(&mut self, bytes: u64) -> Result<(), AppendError> {
+        let has_groups = self.chain.offset > segment::first_offset();
+        if !has_groups || self.chain.offset + bytes <= self.options.segment_bytes_max {
+            return Ok(());
+        }
+        let header = segment::Header {
+            number: self.active + 1,
+            first_group: self.chain.next_group,
+            previous: self.chain.hash,
+        };
+        self.file = self.folder.create(&header).map_err(|error| match error {
+            CreateError::Write(source) => AppendError::Write(source),
+            CreateError::Sync(source) => self.poison("making a segment", source),
+        })?;
+        self.rolled = Some(self.active);
+        self.active = header.number;
+        self.chain.offset = segment::first_offset();
+        self.shared.publish(Position::new(self.active, self.chain.offset));
+        Ok(())
+    }
+
+    fn refuse_if_nearly_full(&mut self) -> Result<(), AppendError> {
+        if self.unchecked_bytes < FREE_CHECK_BYTES {
+            return Ok(());
+        }
+        let free =
+            self.folder.disk.free_bytes(&self.folder.dir).map_err(AppendError::Write)?;
+        let min = self.options.free_bytes_min;
+        if free < min {
+            return Err(AppendError::NearlyFull { free, min });
+        }
+        self.unchecked_bytes = 0;
+        Ok(())
+    }
+
+    const fn refuse_if_poisoned(&self) -> Result<(), AppendError> {
+        if self.poisoned { Err(AppendError::Poisoned) } else { Ok(()) }
+    }
+
+    const fn poison(&mut self, what: &'static str, source: io::Error) -> AppendError {
+        self.poisoned = true;
+        AppendError::Fatal { what, source }
+    }
+}
+
+/// Whether the records fit into one group.
+pub(crate) fn check_limits(records: &[Record]) -> Result<(), AppendError> {
+    if records.is_empty() {
+        return Err(AppendError::Empty);
+    }
+    if let Some(record) = records.iter().find(|record| record.payload.len() > PAYLOAD_BYTES_MAX) {
+        return Err(AppendError::PayloadTooLarge { bytes: record.payload.len() });
+    }
+    let bytes = group::body_bytes(records);
+    if records.len() > GROUP_RECORDS_MAX || bytes > GROUP_BYTES_MAX {
+        return Err(AppendError::TooLarge { records: records.len(), bytes });
+    }
+    Ok(())
+}
+
+/// Makes the folder if needed, durably, and takes its lock; `None` when somebody has it.
+fn prepare(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+    if disk.create_dir(dir)? {
+        match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => disk.sync_dir(parent)?,
+            Some(_) | None => disk.sync_dir(Path::new("."))?,
+        }
+    }
+    disk.try_lock(&dir.join(LOCK_NAME))
+}
+
+/// Large enough that a year of a busy kernel is some thousand files, small enough that the last
+/// one is scanned in well under a second at open.
+const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Below, headers outweigh content; above, offsets would not fit the shared end.
+const SEGMENT_BYTES_RANGE: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024 * 1024;
+/// Room for a state database to be rebuilt in part, for logs, and for an operator to log in and
+/// act: a disk that is really full takes all of these away.
+const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// A sixteenth of the reserve: others write too, so one check a reserve would be too late.
+const FREE_CHECK_BYTES: u64 = 16 * 1024 * 1024;
+const LOCK_NAME: &str = "LOCK";
