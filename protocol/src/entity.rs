@@ -213,8 +213,8 @@ pub struct GrammarError {
     pub why: &'static str,
 }
 
-/// What is entitled: a dotted key and, where it matters, one resource: `course_access` or
-/// `course_access:cloud-fundamentals`.
+/// What is entitled: a dotted key and, where it matters, one resource: `report_export` or
+/// `report_export:annual`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Feature {
     key: String,
@@ -435,10 +435,10 @@ mod tests {
 
     #[test]
     fn a_feature_is_a_dotted_key_and_perhaps_one_resource() {
-        let feature = Feature::parse("course_access:cloud-fundamentals").unwrap();
-        assert_eq!(feature.key(), "course_access");
-        assert_eq!(feature.resource(), Some("cloud-fundamentals"));
-        assert_eq!(feature.to_string(), "course_access:cloud-fundamentals");
+        let feature = Feature::parse("report_export:annual").unwrap();
+        assert_eq!(feature.key(), "report_export");
+        assert_eq!(feature.resource(), Some("annual"));
+        assert_eq!(feature.to_string(), "report_export:annual");
         for bad in ["", ".", "a..b", "a b", "a:", "a:b:c", ":x", "é", &"x".repeat(129)] {
             assert!(Feature::parse(bad).is_err(), "{bad:?}");
         }

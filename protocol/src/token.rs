@@ -148,7 +148,7 @@ fn is_host_and_port(addr: &str) -> bool {
         return false;
     }
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(v6) => v6.parse::<core::net::Ipv6Addr>().is_ok(),
         None => {
             !host.is_empty()
                 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
