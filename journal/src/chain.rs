@@ -78,7 +78,11 @@ impl Chain {
             check_number(self.next_group, header.number)?;
             let have = window.limit() - self.offset;
             if header.bytes() > have {
-                return Err(Flaw::Short { need: header.bytes(), have }.into());
+                return Err(Flaw::Short {
+                    need: header.bytes(),
+                    have,
+                }
+                .into());
             }
             last = Some((self.offset, header));
             self.advance(&header);
@@ -113,7 +117,9 @@ pub(crate) fn later_header(window: &mut Window, from: u64, number: u64) -> Resul
             if candidate[..4] != group::MAGIC {
                 continue;
             }
-            let header = candidate.first_chunk().expect("windows of exactly this length");
+            let header = candidate
+                .first_chunk()
+                .expect("windows of exactly this length");
             match Header::parse(header) {
                 Ok(header) if header.number > number => return Ok(true),
                 Err(flaw) if flaw.is_unsupported() => return Ok(true),
@@ -126,7 +132,11 @@ pub(crate) fn later_header(window: &mut Window, from: u64, number: u64) -> Resul
 }
 
 const fn check_number(expected: u64, found: u64) -> Result<(), Flaw> {
-    if expected == found { Ok(()) } else { Err(Flaw::Number { expected, found }) }
+    if expected == found {
+        Ok(())
+    } else {
+        Err(Flaw::Number { expected, found })
+    }
 }
 
 /// [`group::HEADER_BYTES`] as a length in a file.

@@ -149,7 +149,10 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(access == Access::Write).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(access == Access::Write)
+            .open(path)?;
         Ok(Arc::new(RealFile(file)))
     }
 

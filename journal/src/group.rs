@@ -76,7 +76,10 @@ impl Header {
         };
         let bytes = header.body_len();
         if bytes > GROUP_BYTES_MAX || to_usize(header.records.into()) > GROUP_RECORDS_MAX {
-            return Err(Flaw::TooLarge { records: header.records, bytes: header.body_bytes });
+            return Err(Flaw::TooLarge {
+                records: header.records,
+                bytes: header.body_bytes,
+            });
         }
         Ok(header)
     }
@@ -87,11 +90,7 @@ impl Header {
     }
 
     /// The whole group that this header starts, its records checked.
-    pub(crate) fn group<'a>(
-        &self,
-        window: &'a mut Window,
-        offset: u64,
-    ) -> Result<&'a [u8], Fault> {
+    pub(crate) fn group<'a>(&self, window: &'a mut Window, offset: u64) -> Result<&'a [u8], Fault> {
         let bytes = window.slice(offset, HEADER_BYTES + self.body_len())?;
         let body = &bytes[HEADER_BYTES..];
         if crc32c::crc32c(body) != self.body_crc {
@@ -120,14 +119,25 @@ pub(crate) fn records(group: &[u8]) -> impl Iterator<Item = Result<(u64, Record)
         let (at, header, payload) = raw?;
         let tenant = TenantId::from_bytes(array(header, 0)).map_err(|_| Flaw::Records)?;
         let seq = u64::from_le_bytes(array(header, 16));
-        Ok((to_u64(HEADER_BYTES + at), Record { tenant, seq, payload: Arc::from(payload) }))
+        Ok((
+            to_u64(HEADER_BYTES + at),
+            Record {
+                tenant,
+                seq,
+                payload: Arc::from(payload),
+            },
+        ))
     })
 }
 
 /// The length of the payload that a record's header names, if one may be that long.
 pub(crate) fn payload_bytes(header: &[u8; RECORD_HEADER_BYTES]) -> Result<usize, Flaw> {
     let length = to_usize(u32::from_le_bytes(array(header, 24)).into());
-    if length > PAYLOAD_BYTES_MAX { Err(Flaw::Records) } else { Ok(length) }
+    if length > PAYLOAD_BYTES_MAX {
+        Err(Flaw::Records)
+    } else {
+        Ok(length)
+    }
 }
 
 /// One record alone, by its own checksum: header and payload, nothing more.
@@ -139,12 +149,19 @@ pub(crate) fn record(bytes: &[u8]) -> Result<Record, Flaw> {
     }
     let tenant = TenantId::from_bytes(array(header, 0)).map_err(|_| Flaw::Records)?;
     let seq = u64::from_le_bytes(array(header, 16));
-    Ok(Record { tenant, seq, payload: Arc::from(payload) })
+    Ok(Record {
+        tenant,
+        seq,
+        payload: Arc::from(payload),
+    })
 }
 
 /// How long the records are on the disk, with their headers.
 pub(crate) fn body_bytes(records: &[Record]) -> usize {
-    records.iter().map(|record| RECORD_HEADER_BYTES + record.payload.len()).sum()
+    records
+        .iter()
+        .map(|record| RECORD_HEADER_BYTES + record.payload.len())
+        .sum()
 }
 
 /// What [`encode`] says about the bytes it made.
@@ -182,7 +199,10 @@ pub(crate) fn encode(
     out[28..60].copy_from_slice(previous);
     let header_crc = crc32c::crc32c(&out[..60]);
     out[60..64].copy_from_slice(&header_crc.to_le_bytes());
-    Encoded { offsets, hash: hash(out) }
+    Encoded {
+        offsets,
+        hash: hash(out),
+    }
 }
 
 /// The hash by which the next group attests this one.

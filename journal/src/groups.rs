@@ -38,7 +38,14 @@ impl Groups {
         let first = reader.shared.first_segment();
         // Groups are found from the start of a segment only.
         let at = Position::new(from.segment.max(first), segment::first_offset());
-        Self { reader, from, at, window: None, expected: None, failed: false }
+        Self {
+            reader,
+            from,
+            at,
+            window: None,
+            expected: None,
+            failed: false,
+        }
     }
 
     fn step(&mut self) -> Result<Option<Group>, ReadError> {
@@ -78,7 +85,11 @@ impl Groups {
         }
         let header = Header::read(&mut window, self.at.offset)?;
         if let Some(expected) = self.expected.filter(|expected| *expected != header.number) {
-            return Err(Flaw::Number { expected, found: header.number }.into());
+            return Err(Flaw::Number {
+                expected,
+                found: header.number,
+            }
+            .into());
         }
         let start = self.at;
         let end = Position::new(start.segment, start.offset + header.bytes());
@@ -92,7 +103,12 @@ impl Groups {
         self.at = end;
         self.expected = Some(header.number + 1);
         self.window = Some(window);
-        Ok(Some(Group { number: header.number, start, end, records }))
+        Ok(Some(Group {
+            number: header.number,
+            start,
+            end,
+            records,
+        }))
     }
 
     fn open_segment(&mut self) -> Result<Window, Fault> {
@@ -127,7 +143,11 @@ pub struct Records {
 
 impl Records {
     pub(crate) fn new(groups: Groups, from: Position) -> Self {
-        Self { groups, from, waiting: Vec::new().into_iter() }
+        Self {
+            groups,
+            from,
+            waiting: Vec::new().into_iter(),
+        }
     }
 }
 

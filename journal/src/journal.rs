@@ -131,10 +131,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`OpenError`]: in use, damaged, of a newer format, or the disk failed.
-    pub fn open(
-        dir: impl AsRef<Path>,
-        options: Options,
-    ) -> Result<(Self, Recovery), OpenError> {
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<(Self, Recovery), OpenError> {
         Self::open_on(Arc::new(RealDisk), dir, options)
     }
 
@@ -152,9 +149,17 @@ impl Journal {
         }
         let dir = dir.as_ref();
         let lock = prepare(disk.as_ref(), dir)
-            .map_err(|source| OpenError::Io { what: "preparing the folder", source })?
-            .ok_or_else(|| OpenError::Locked { dir: dir.to_path_buf() })?;
-        let folder = Folder { disk, dir: Arc::from(dir) };
+            .map_err(|source| OpenError::Io {
+                what: "preparing the folder",
+                source,
+            })?
+            .ok_or_else(|| OpenError::Locked {
+                dir: dir.to_path_buf(),
+            })?;
+        let folder = Folder {
+            disk,
+            dir: Arc::from(dir),
+        };
         let found = recover(&folder, &options)?;
         let shared = Shared::new(found.first_segment, found.recovery.end);
         let journal = Self {
@@ -234,7 +239,11 @@ impl Journal {
         for number in self.shared.first_segment()..segment.min(self.active) {
             // No reader starts there any more, before the file goes.
             self.shared.forget_before(number + 1);
-            self.folder.disk.remove(&self.folder.path(number)).map_err(AppendError::Write)?;
+            if let Err(error) = self.folder.disk.remove(&self.folder.path(number)) {
+                // It is still the oldest; one left behind a gap would be damage.
+                self.shared.forget_before(number);
+                return Err(AppendError::Write(error));
+            }
             // One by one, so that a crash never leaves a gap.
             if let Err(source) = self.folder.disk.sync_dir(&self.folder.dir) {
                 return Err(self.poison("syncing the folder", source));
@@ -265,7 +274,12 @@ impl Journal {
         self.shared.publish(end);
         let place = |offset| Position::new(self.active, start + offset);
         let positions = encoded.offsets.into_iter().map(place).collect();
-        Ok(Appended { group: number, positions, end, rolled: self.rolled.take() })
+        Ok(Appended {
+            group: number,
+            positions,
+            end,
+            rolled: self.rolled.take(),
+        })
     }
 
     /// Cuts a half-written group off, durably: it was refused, so no crash may bring it back.
@@ -292,7 +306,8 @@ impl Journal {
         self.rolled = Some(self.active);
         self.active = header.number;
         self.chain.offset = segment::first_offset();
-        self.shared.publish(Position::new(self.active, self.chain.offset));
+        self.shared
+            .publish(Position::new(self.active, self.chain.offset));
         Ok(())
     }
 
@@ -300,8 +315,11 @@ impl Journal {
         if self.unchecked_bytes < FREE_CHECK_BYTES {
             return Ok(());
         }
-        let free =
-            self.folder.disk.free_bytes(&self.folder.dir).map_err(AppendError::Write)?;
+        let free = self
+            .folder
+            .disk
+            .free_bytes(&self.folder.dir)
+            .map_err(AppendError::Write)?;
         let min = self.options.free_bytes_min;
         if free < min {
             return Err(AppendError::NearlyFull { free, min });
@@ -311,7 +329,11 @@ impl Journal {
     }
 
     const fn refuse_if_poisoned(&self) -> Result<(), AppendError> {
-        if self.poisoned { Err(AppendError::Poisoned) } else { Ok(()) }
+        if self.poisoned {
+            Err(AppendError::Poisoned)
+        } else {
+            Ok(())
+        }
     }
 
     const fn poison(&mut self, what: &'static str, source: io::Error) -> AppendError {
@@ -325,12 +347,20 @@ pub(crate) fn check_limits(records: &[Record]) -> Result<(), AppendError> {
     if records.is_empty() {
         return Err(AppendError::Empty);
     }
-    if let Some(record) = records.iter().find(|record| record.payload.len() > PAYLOAD_BYTES_MAX) {
-        return Err(AppendError::PayloadTooLarge { bytes: record.payload.len() });
+    if let Some(record) = records
+        .iter()
+        .find(|record| record.payload.len() > PAYLOAD_BYTES_MAX)
+    {
+        return Err(AppendError::PayloadTooLarge {
+            bytes: record.payload.len(),
+        });
     }
     let bytes = group::body_bytes(records);
     if records.len() > GROUP_RECORDS_MAX || bytes > GROUP_BYTES_MAX {
-        return Err(AppendError::TooLarge { records: records.len(), bytes });
+        return Err(AppendError::TooLarge {
+            records: records.len(),
+            bytes,
+        });
     }
     Ok(())
 }

@@ -66,6 +66,6 @@ pub use recover::{Cut, OpenError, Recovery};
 pub use segment::file_name;
 pub use verify::{Verification, VerifiedSegment};
 pub use writer::{
-    Durable, Fatal, GroupWriter, Landed, RefusedWhy, Rejected, ShutdownTimedOut, Sink,
-    SubmitError, Submitter,
+    Durable, Fatal, GroupWriter, Landed, RefusedWhy, Rejected, ShutdownTimedOut, Sink, SubmitError,
+    Submitter,
 };

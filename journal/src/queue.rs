@@ -42,7 +42,12 @@ pub(crate) enum Popped<I> {
 
 impl<I> Queue<I> {
     pub(crate) fn new() -> Self {
-        let state = State { items: VecDeque::new(), bytes: 0, closed: false, ended: false };
+        let state = State {
+            items: VecDeque::new(),
+            bytes: 0,
+            closed: false,
+            ended: false,
+        };
         Self {
             state: Mutex::new(state),
             filled: Condvar::new(),
@@ -95,7 +100,10 @@ impl<I> Queue<I> {
                 return Popped::Closed;
             }
             state = match deadline {
-                None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .filled
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
@@ -142,7 +150,9 @@ impl<I> Queue<I> {
     /// Waits until [`Queue::end`] was called; says whether it was.
     pub(crate) fn wait_for_end(&self, patience: Duration) -> bool {
         let state = self.lock();
-        let waited = self.ended.wait_timeout_while(state, patience, |state| !state.ended);
+        let waited = self
+            .ended
+            .wait_timeout_while(state, patience, |state| !state.ended);
         waited.unwrap_or_else(PoisonError::into_inner).0.ended
     }
 

@@ -33,14 +33,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(first_segment: u64, end: Position) -> Self {
-        let shared =
-            Self { end: AtomicU64::new(0), first_segment: AtomicU64::new(first_segment) };
+        let shared = Self {
+            end: AtomicU64::new(0),
+            first_segment: AtomicU64::new(first_segment),
+        };
         shared.publish(end);
         shared
     }
 
     pub(crate) fn publish(&self, end: Position) {
-        self.end.store((end.segment << 32) | end.offset, Ordering::Release);
+        self.end
+            .store((end.segment << 32) | end.offset, Ordering::Release);
     }
 
     pub(crate) fn end(&self) -> Position {
@@ -90,7 +93,11 @@ impl ReadError {
         let segment = file_name(place.segment);
         match fault.into() {
             Fault::Io(source) => Self::Io { segment, source },
-            Fault::Flaw(why) => Self::Damaged { segment, offset: place.offset, why },
+            Fault::Flaw(why) => Self::Damaged {
+                segment,
+                offset: place.offset,
+                why,
+            },
         }
     }
 }
@@ -116,7 +123,11 @@ pub struct Reader {
 
 impl Reader {
     pub(crate) fn new(folder: Folder, shared: Arc<Shared>) -> Self {
-        Self { folder, shared, files: Arc::default() }
+        Self {
+            folder,
+            shared,
+            files: Arc::default(),
+        }
     }
 
     /// Where the last durable group ends; nothing at or after it is ever returned.
@@ -165,7 +176,9 @@ impl Reader {
             return Err(ReadError::NotFound(position));
         }
         let place = |fault: Fault| ReadError::at(position, fault);
-        let file = self.file(position.segment).map_err(|error| place(error.into()))?;
+        let file = self
+            .file(position.segment)
+            .map_err(|error| place(error.into()))?;
         let limit = if position.segment == end.segment {
             end.offset
         } else {
@@ -188,6 +201,9 @@ impl Reader {
             return Ok(Arc::clone(file));
         }
         let file = self.folder.open(number, Access::Read)?;
+        // A forgotten segment's space is free only once nobody has it open.
+        let first = self.shared.first_segment();
+        files.retain(|&known, _| known >= first);
         while files.len() >= OPEN_FILES_MAX {
             files.pop_first();
         }
@@ -201,7 +217,11 @@ fn read_record(file: &dyn DiskFile, offset: u64, limit: u64) -> Result<Record, F
     fill(file, offset, limit, &mut header)?;
     let mut bytes = vec![0; group::RECORD_HEADER_BYTES + group::payload_bytes(&header)?];
     fill(file, offset, limit, &mut bytes)?;
-    debug_assert_eq!(array::<32>(&bytes, 0), header, "durable bytes do not change");
+    debug_assert_eq!(
+        array::<32>(&bytes, 0),
+        header,
+        "durable bytes do not change"
+    );
     Ok(group::record(&bytes)?)
 }
 
@@ -217,7 +237,11 @@ fn fill(file: &dyn DiskFile, offset: u64, limit: u64, buffer: &mut [u8]) -> Resu
         }
     }
     if filled < buffer.len() {
-        return Err(Flaw::Short { need, have: limit.saturating_sub(offset).min(need) }.into());
+        return Err(Flaw::Short {
+            need,
+            have: limit.saturating_sub(offset).min(need),
+        }
+        .into());
     }
     Ok(())
 }

@@ -20,7 +20,11 @@ impl Record {
     /// Puts a record together.
     #[must_use]
     pub fn new(tenant: TenantId, seq: u64, payload: impl Into<Arc<[u8]>>) -> Self {
-        Self { tenant, seq, payload: payload.into() }
+        Self {
+            tenant,
+            seq,
+            payload: payload.into(),
+        }
     }
 }
 
@@ -46,7 +50,10 @@ pub struct Position {
 
 impl Position {
     /// Before everything.
-    pub const START: Self = Self { segment: 0, offset: 0 };
+    pub const START: Self = Self {
+        segment: 0,
+        offset: 0,
+    };
 
     /// Names a place.
     #[must_use]

@@ -133,25 +133,40 @@ pub(crate) fn recover(folder: &Folder, options: &Options) -> Result<Recovered, O
     };
     for &number in sealed {
         let mut window = enter(folder, number, &mut chain)?;
-        chain.follow_headers(&mut window).map_err(at(number, chain.offset))?;
+        chain
+            .follow_headers(&mut window)
+            .map_err(at(number, chain.offset))?;
     }
     let mut window = enter(folder, active, &mut chain)?;
     let whole = scan_last(&mut window, active, &mut chain, unborn.is_none())?;
-    let file = folder.open(active, Access::Write).map_err(io_error("opening a segment"))?;
+    let file = folder
+        .open(active, Access::Write)
+        .map_err(io_error("opening a segment"))?;
     let mut cut = (!whole).then(|| Cut {
         segment: file_name(active),
         offset: chain.offset,
         bytes: window.limit() - chain.offset,
     });
     if let Some(cut) = &cut {
-        file.truncate(cut.offset).map_err(io_error("cutting the torn end"))?;
+        file.truncate(cut.offset)
+            .map_err(io_error("cutting the torn end"))?;
     }
     if let Some((number, bytes)) = unborn {
-        folder.remove(number).map_err(io_error("removing an unfinished segment"))?;
-        cut = Some(Cut { segment: file_name(number), offset: 0, bytes });
+        folder
+            .remove(number)
+            .map_err(io_error("removing an unfinished segment"))?;
+        cut = Some(Cut {
+            segment: file_name(number),
+            offset: 0,
+            bytes,
+        });
     }
-    file.sync_all().map_err(io_error("syncing the last segment"))?;
-    folder.disk.sync_dir(&folder.dir).map_err(io_error("syncing the folder"))?;
+    file.sync_all()
+        .map_err(io_error("syncing the last segment"))?;
+    folder
+        .disk
+        .sync_dir(&folder.dir)
+        .map_err(io_error("syncing the folder"))?;
     Ok(finish(&numbers, file, chain, cut))
 }
 
@@ -173,7 +188,13 @@ fn finish(numbers: &[u64], file: Arc<dyn DiskFile>, chain: Chain, cut: Option<Cu
         last_group: (chain.next_group > 1).then(|| chain.next_group - 1),
         end: Position::new(active, chain.offset),
     };
-    Recovered { first_segment, active, file, chain, recovery }
+    Recovered {
+        first_segment,
+        active,
+        file,
+        chain,
+        recovery,
+    }
 }
 
 /// A journal without a group: its first segment is made.
@@ -184,14 +205,25 @@ fn begin(
 ) -> Result<Recovered, OpenError> {
     let mut cut = None;
     if let Some((number, bytes)) = unborn {
-        folder.remove(number).map_err(io_error("removing an unfinished segment"))?;
-        cut = Some(Cut { segment: file_name(number), offset: 0, bytes });
+        folder
+            .remove(number)
+            .map_err(io_error("removing an unfinished segment"))?;
+        cut = Some(Cut {
+            segment: file_name(number),
+            offset: 0,
+            bytes,
+        });
     }
-    let header = segment::Header { number: 1, first_group: 1, previous: chain.hash };
+    let header = segment::Header {
+        number: 1,
+        first_group: 1,
+        previous: chain.hash,
+    };
     let file = folder.create(&header).map_err(|error| match error {
-        CreateError::Write(source) | CreateError::Sync(source) => {
-            OpenError::Io { what: "making the first segment", source }
-        }
+        CreateError::Write(source) | CreateError::Sync(source) => OpenError::Io {
+            what: "making the first segment",
+            source,
+        },
     })?;
     Ok(finish(&[1], file, chain, cut))
 }
@@ -214,8 +246,12 @@ fn unborn_segment(
     folder: &Folder,
     numbers: &mut Vec<u64>,
 ) -> Result<Option<(u64, u64)>, OpenError> {
-    let Some(&number) = numbers.last() else { return Ok(None) };
-    let mut window = folder.window(number).map_err(io_error("opening a segment"))?;
+    let Some(&number) = numbers.last() else {
+        return Ok(None);
+    };
+    let mut window = folder
+        .window(number)
+        .map_err(io_error("opening a segment"))?;
     let length = window.limit();
     if length > to_u64(SEGMENT_HEADER_BYTES) {
         return Ok(None);
@@ -226,16 +262,23 @@ fn unborn_segment(
             numbers.pop();
             Ok(Some((number, length)))
         }
-        Err(Fault::Io(source)) => Err(OpenError::Io { what: "reading a segment", source }),
+        Err(Fault::Io(source)) => Err(OpenError::Io {
+            what: "reading a segment",
+            source,
+        }),
         Ok(_) | Err(Fault::Flaw(_)) => Ok(None),
     }
 }
 
 /// Goes on with the chain in a segment.
 fn enter(folder: &Folder, number: u64, chain: &mut Chain) -> Result<Window, OpenError> {
-    let mut window = folder.window(number).map_err(io_error("opening a segment"))?;
+    let mut window = folder
+        .window(number)
+        .map_err(io_error("opening a segment"))?;
     let header = segment::Header::read(&mut window, number).map_err(at(number, 0))?;
-    chain.enter(&header).map_err(|flaw| refuse(number, 0, flaw))?;
+    chain
+        .enter(&header)
+        .map_err(|flaw| refuse(number, 0, flaw))?;
     Ok(window)
 }
 
@@ -257,7 +300,11 @@ fn scan_last(
             && flaw.may_be_torn()
             && !later_header(window, chain.offset + 1, chain.next_group)
                 .map_err(at(number, chain.offset))?;
-        return if torn { Ok(false) } else { Err(refuse(number, chain.offset, flaw)) };
+        return if torn {
+            Ok(false)
+        } else {
+            Err(refuse(number, chain.offset, flaw))
+        };
     }
     Ok(true)
 }
@@ -265,15 +312,27 @@ fn scan_last(
 fn refuse(number: u64, offset: u64, why: Flaw) -> OpenError {
     let segment = file_name(number);
     if why.is_unsupported() {
-        OpenError::Unsupported { segment, offset, why }
+        OpenError::Unsupported {
+            segment,
+            offset,
+            why,
+        }
     } else {
-        OpenError::Damaged { segment, offset, why, hint: REPAIR_HINT }
+        OpenError::Damaged {
+            segment,
+            offset,
+            why,
+            hint: REPAIR_HINT,
+        }
     }
 }
 
 fn at(number: u64, offset: u64) -> impl Fn(Fault) -> OpenError {
     move |fault| match fault {
-        Fault::Io(source) => OpenError::Io { what: "reading a segment", source },
+        Fault::Io(source) => OpenError::Io {
+            what: "reading a segment",
+            source,
+        },
         Fault::Flaw(flaw) => refuse(number, offset, flaw),
     }
 }

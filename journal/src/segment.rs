@@ -77,7 +77,11 @@ impl Header {
     pub(crate) fn read(window: &mut Window, expected: u64) -> Result<Self, Fault> {
         let header = Self::parse(&array(window.slice(0, SEGMENT_HEADER_BYTES)?, 0))?;
         if header.number != expected {
-            return Err(Flaw::Number { expected, found: header.number }.into());
+            return Err(Flaw::Number {
+                expected,
+                found: header.number,
+            }
+            .into());
         }
         Ok(header)
     }
@@ -174,7 +178,11 @@ mod tests {
     const GOLDEN: &[u8] = include_bytes!("../golden/segment-v1.bin");
 
     fn golden() -> Header {
-        Header { number: 7, first_group: 1_000, previous: [0xab; 32] }
+        Header {
+            number: 7,
+            first_group: 1_000,
+            previous: [0xab; 32],
+        }
     }
 
     #[test]
@@ -195,7 +203,12 @@ mod tests {
     #[test]
     fn only_a_full_segment_name_is_a_segment() {
         assert_eq!(parse_name("0000000000000012.seg"), Some(12));
-        for name in ["12.seg", "0000000000000000.seg", "0000000000000012.idx", "+000000000000012.seg"] {
+        for name in [
+            "12.seg",
+            "0000000000000000.seg",
+            "0000000000000012.idx",
+            "+000000000000012.seg",
+        ] {
             assert_eq!(parse_name(name), None, "{name}");
         }
     }

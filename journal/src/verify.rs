@@ -39,7 +39,12 @@ impl Verification {
     pub(crate) fn new(reader: Reader) -> Self {
         let end = reader.end();
         let next = reader.shared.first_segment();
-        Self { reader, end, next, chain: Chain::new() }
+        Self {
+            reader,
+            end,
+            next,
+            chain: Chain::new(),
+        }
     }
 
     fn verify(&mut self, number: u64) -> Result<VerifiedSegment, ReadError> {
@@ -47,7 +52,9 @@ impl Verification {
         let (groups, records) = (self.chain.groups, self.chain.records);
         let mut window = self.enter(number).map_err(|fault| at(0, fault))?;
         while self.chain.offset < window.limit() {
-            self.chain.take(&mut window).map_err(|fault| at(self.chain.offset, fault))?;
+            self.chain
+                .take(&mut window)
+                .map_err(|fault| at(self.chain.offset, fault))?;
         }
         Ok(VerifiedSegment {
             number,
@@ -60,8 +67,11 @@ impl Verification {
 
     fn enter(&mut self, number: u64) -> Result<Window, Fault> {
         let file = self.reader.file(number)?;
-        let limit =
-            if number == self.end.segment { self.end.offset } else { file.length()? };
+        let limit = if number == self.end.segment {
+            self.end.offset
+        } else {
+            file.length()?
+        };
         let mut window = Window::new(file, limit);
         let header = segment::Header::read(&mut window, number)?;
         self.chain.enter(&header)?;
@@ -77,7 +87,11 @@ impl Iterator for Verification {
             return None;
         }
         let outcome = self.verify(self.next);
-        self.next = if outcome.is_ok() { self.next + 1 } else { u64::MAX };
+        self.next = if outcome.is_ok() {
+            self.next + 1
+        } else {
+            u64::MAX
+        };
         Some(outcome)
     }
 }

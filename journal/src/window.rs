@@ -20,7 +20,12 @@ pub(crate) struct Window {
 impl Window {
     /// Looks at the bytes of `file` before `limit` and at none after.
     pub(crate) const fn new(file: Arc<dyn DiskFile>, limit: u64) -> Self {
-        Self { file, limit, start: 0, bytes: Vec::new() }
+        Self {
+            file,
+            limit,
+            start: 0,
+            bytes: Vec::new(),
+        }
     }
 
     pub(crate) const fn limit(&self) -> u64 {
@@ -42,7 +47,11 @@ impl Window {
         if !self.holds(offset, length) {
             self.load(offset, length.max(WINDOW_BYTES).min(to_usize(have)))?;
             if self.bytes.len() < length {
-                return Err(Flaw::Short { need, have: to_u64(self.bytes.len()) }.into());
+                return Err(Flaw::Short {
+                    need,
+                    have: to_u64(self.bytes.len()),
+                }
+                .into());
             }
         }
         let from = to_usize(offset - self.start);
@@ -59,7 +68,10 @@ impl Window {
         self.bytes.resize(length, 0);
         let mut filled = 0;
         while filled < length {
-            match self.file.read_at(offset + to_u64(filled), &mut self.bytes[filled..]) {
+            match self
+                .file
+                .read_at(offset + to_u64(filled), &mut self.bytes[filled..])
+            {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -172,7 +172,11 @@ impl<T> Submitter<T> {
         deadline: Option<Instant>,
     ) -> Result<(), Rejected<T>> {
         if !fits(&records) {
-            return Err(Rejected { why: SubmitError::TooLarge, records, ticket });
+            return Err(Rejected {
+                why: SubmitError::TooLarge,
+                records,
+                ticket,
+            });
         }
         let bytes = group::body_bytes(&records);
         let (why, (records, ticket)) = match self.queue.push((records, ticket), bytes, deadline) {
@@ -180,13 +184,19 @@ impl<T> Submitter<T> {
             Err(Unqueued::Full(item)) => (SubmitError::Full, item),
             Err(Unqueued::Closed(item)) => (SubmitError::Closed, item),
         };
-        Err(Rejected { why, records, ticket })
+        Err(Rejected {
+            why,
+            records,
+            ticket,
+        })
     }
 }
 
 impl<T> Clone for Submitter<T> {
     fn clone(&self) -> Self {
-        Self { queue: Arc::clone(&self.queue) }
+        Self {
+            queue: Arc::clone(&self.queue),
+        }
     }
 }
 
@@ -215,23 +225,41 @@ impl<T: Send + 'static> GroupWriter<T> {
         fatal: impl FnOnce(Fatal) + Send + 'static,
     ) -> io::Result<Self> {
         let queue = Arc::new(Queue::new());
-        let submitter = Submitter { queue: Arc::clone(&queue) };
-        let thread = thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
-            let work = || Writer { journal, sink, queue: &queue, seal_failed: false }.run();
-            // The journal is gone, unlocked, when this returns; nothing of it is used after.
-            let failed = match catch_unwind(AssertUnwindSafe(work)) {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(Fatal::Append(error)),
-                Err(panic) => Some(Fatal::Panic(panic_text(panic.as_ref()))),
-            };
-            queue.close();
-            if let Some(failed) = failed {
-                error!(error = &failed as &dyn std::error::Error, "the journal's writer stopped");
-                fatal(failed);
-            }
-            queue.end();
-        })?;
-        Ok(Self { submitter, thread: Some(thread) })
+        let submitter = Submitter {
+            queue: Arc::clone(&queue),
+        };
+        let thread = thread::Builder::new()
+            .name(THREAD_NAME.to_owned())
+            .spawn(move || {
+                let work = || {
+                    Writer {
+                        journal,
+                        sink,
+                        queue: &queue,
+                        seal_failed: false,
+                    }
+                    .run()
+                };
+                // The journal is gone, unlocked, when this returns; nothing of it is used after.
+                let failed = match catch_unwind(AssertUnwindSafe(work)) {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => Some(Fatal::Append(error)),
+                    Err(panic) => Some(Fatal::Panic(panic_text(panic.as_ref()))),
+                };
+                queue.close();
+                if let Some(failed) = failed {
+                    error!(
+                        error = &failed as &dyn std::error::Error,
+                        "the journal's writer stopped"
+                    );
+                    fatal(failed);
+                }
+                queue.end();
+            })?;
+        Ok(Self {
+            submitter,
+            thread: Some(thread),
+        })
     }
 
     /// A door for submissions.
@@ -285,7 +313,11 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
                 Popped::Item(item) => self.commit(item)?,
                 Popped::Idle => self.seal()?,
                 Popped::Closed => {
-                    return if self.journal.needs_seal() { self.seal() } else { Ok(()) };
+                    return if self.journal.needs_seal() {
+                        self.seal()
+                    } else {
+                        Ok(())
+                    };
                 }
             }
         }
@@ -308,7 +340,12 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
             return Ok(());
         }
         let (group, end, rolled, positions) = if records.is_empty() {
-            (self.journal.last_group(), self.journal.end(), None, Vec::new())
+            (
+                self.journal.last_group(),
+                self.journal.end(),
+                None,
+                Vec::new(),
+            )
         } else {
             match self.journal.append(&records) {
                 Ok(done) => (done.group, done.end, done.rolled, done.positions),
@@ -324,7 +361,12 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
             positions: positions.by_ref().take(count).collect(),
         };
         let items = tickets.into_iter().map(land).collect();
-        self.sink.durable(Durable { group, end, rolled, items });
+        self.sink.durable(Durable {
+            group,
+            end,
+            rolled,
+            items,
+        });
         Ok(())
     }
 
@@ -354,7 +396,8 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
         let source = match error {
             AppendError::NearlyFull { free, min } => {
                 for (ticket, _) in tickets {
-                    self.sink.refused(ticket, RefusedWhy::NearlyFull { free, min });
+                    self.sink
+                        .refused(ticket, RefusedWhy::NearlyFull { free, min });
                 }
                 return Ok(());
             }
@@ -362,7 +405,8 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
             other => return Err(other),
         };
         for (ticket, _) in tickets {
-            self.sink.refused(ticket, RefusedWhy::Write(Arc::clone(&source)));
+            self.sink
+                .refused(ticket, RefusedWhy::Write(Arc::clone(&source)));
         }
         Ok(())
     }
@@ -371,7 +415,10 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
         match self.journal.seal() {
             Ok(_) => Ok(()),
             Err(error @ AppendError::Write(_)) => {
-                warn!(error = &error as &dyn std::error::Error, "no seal could be written");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no seal could be written"
+                );
                 self.seal_failed = true;
                 Ok(())
             }
@@ -387,7 +434,8 @@ fn fits(records: &[Record]) -> bool {
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "?".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "?".to_owned())
 }
 
 const THREAD_NAME: &str = "journal-writer";

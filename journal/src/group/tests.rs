@@ -41,7 +41,10 @@ fn a_group_of_version_1_keeps_its_bytes() {
 #[test]
 fn the_golden_group_is_read_back_whole_and_record_by_record() {
     let header = header_of(GOLDEN).unwrap();
-    assert_eq!((header.number, header.records, header.previous), (41, 3, [0x5a; 32]));
+    assert_eq!(
+        (header.number, header.records, header.previous),
+        (41, 3, [0x5a; 32])
+    );
     assert_eq!(header.bytes(), u64::try_from(GOLDEN.len()).unwrap());
     let read: Vec<_> = records(GOLDEN).map(|item| item.unwrap().1).collect();
     assert_eq!(read, golden_records());
@@ -50,9 +53,11 @@ fn the_golden_group_is_read_back_whole_and_record_by_record() {
 
 #[test]
 fn a_whole_group_of_a_newer_program_is_unsupported_and_not_torn() {
-    for (at, bytes, flaw) in
-        [(4, [2, 0], Flaw::Version(2)), (6, [1, 0], Flaw::Flags(1)), (6, [0, 128], Flaw::Flags(32_768))]
-    {
+    for (at, bytes, flaw) in [
+        (4, [2, 0], Flaw::Version(2)),
+        (6, [1, 0], Flaw::Flags(1)),
+        (6, [0, 128], Flaw::Flags(32_768)),
+    ] {
         assert_eq!(header_of(&patched(at, bytes)), Err(flaw.clone()));
         assert!(flaw.is_unsupported() && !flaw.may_be_torn());
     }
@@ -60,8 +65,14 @@ fn a_whole_group_of_a_newer_program_is_unsupported_and_not_torn() {
 
 #[test]
 fn a_length_above_the_limit_is_refused_before_anything_is_read() {
-    assert!(matches!(header_of(&patched(22, [0xff, 0xff])), Err(Flaw::TooLarge { .. })));
-    assert!(matches!(header_of(&patched(18, [0xff, 0xff])), Err(Flaw::TooLarge { .. })));
+    assert!(matches!(
+        header_of(&patched(22, [0xff, 0xff])),
+        Err(Flaw::TooLarge { .. })
+    ));
+    assert!(matches!(
+        header_of(&patched(18, [0xff, 0xff])),
+        Err(Flaw::TooLarge { .. })
+    ));
 }
 
 #[test]

@@ -1,0 +1,18 @@
+//! The journal from outside: through its public doors, on a real folder.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not know as tests")]
+
+#[path = "journal/disk.rs"]
+mod disk;
+#[path = "journal/faults.rs"]
+mod faults;
+#[path = "journal/folder.rs"]
+mod folder;
+#[path = "journal/model.rs"]
+mod model;
+#[path = "journal/reading.rs"]
+mod reading;
+#[path = "journal/recovery.rs"]
+mod recovery;
+#[path = "journal/writer.rs"]
+mod writer;
