@@ -101,6 +101,8 @@ pub struct QuotaDenied {
     pub used: Option<u64>,
     /// The quota, where an entitlement matched.
     pub quota: Option<u64>,
+    /// The entitlement's window at that time, as the answer shows it.
+    pub time_window: Option<TimeWindow>,
     /// End of the window, where there is one.
     pub resets_at: Option<Timestamp>,
 }

