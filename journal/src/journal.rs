@@ -3,108 +3,18 @@
 use std::{io, path::Path, sync::Arc};
 
 use crate::{
+    append::{AppendError, Appended, check_limits},
     chain::Chain,
     convert::to_u64,
     disk::{Disk, DiskFile, RealDisk},
-    group::{self, GROUP_BYTES_MAX, GROUP_RECORDS_MAX},
+    group,
+    opening::{OpenError, Recovery},
+    options::{Keep, Options, SEGMENT_BYTES_RANGE},
     reader::{Reader, Shared},
-    record::{PAYLOAD_BYTES_MAX, Position, Record},
-    recover::{OpenError, Recovery, recover},
+    record::{Position, Record},
+    recover::recover,
     segment::{self, CreateError, Folder},
 };
-
-/// Whether older segments may ever go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// Never: the journal is the truth, and one that does not begin with segment 1 is damaged.
-    Everything,
-    /// [`Journal::forget_before`] may remove the oldest: a spool whose entries were delivered.
-    Recent,
-}
-
-/// What can be chosen about a journal; the default is the kernel's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// A segment that would grow beyond this is followed by a new one (1 KiB to 1 GiB).
-    pub segment_bytes_max: u64,
-    /// With less free space than this, appends are refused.
-    pub free_bytes_min: u64,
-    /// Whether older segments may ever go.
-    pub keep: Keep,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            segment_bytes_max: SEGMENT_BYTES_MAX,
-            free_bytes_min: FREE_BYTES_MIN,
-            keep: Keep::Everything,
-        }
-    }
-}
-
-/// A group that is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Appended {
-    /// The group's number.
-    pub group: u64,
-    /// Where each record stands, in the order given.
-    pub positions: Vec<Position>,
-    /// Where the group ends.
-    pub end: Position,
-    /// The segment that was sealed to make room, if one was: it never changes again.
-    pub rolled: Option<u64>,
-}
-
-/// Why a group was not appended.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AppendError {
-    /// There was no record in it.
-    #[error("a group needs at least one record")]
-    Empty,
-    /// More than a group holds; nothing was written.
-    #[error("{records} records of {bytes} bytes are more than a group holds")]
-    TooLarge {
-        /// How many records there were.
-        records: usize,
-        /// How long they are on the disk.
-        bytes: usize,
-    },
-    /// A payload of more than [`PAYLOAD_BYTES_MAX`] bytes; nothing was written.
-    #[error("a payload of {bytes} bytes is above the limit")]
-    PayloadTooLarge {
-        /// How long it is.
-        bytes: usize,
-    },
-    /// The disk is nearly full; nothing was written. Reads go on, and so do appends once there
-    /// is room again.
-    #[error("the disk is nearly full: {free} bytes left, {min} are kept free")]
-    NearlyFull {
-        /// How much is free.
-        free: u64,
-        /// How much is kept free.
-        min: u64,
-    },
-    /// The write failed and was undone; the same group can be tried again.
-    #[error("the write failed and was undone")]
-    Write(#[source] io::Error),
-    /// What stands on the disk is not known. The process must end; nothing is retried.
-    #[error("the journal cannot go on: {what} failed")]
-    Fatal {
-        /// What was being done.
-        what: &'static str,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// There was an [`AppendError::Fatal`] before.
-    #[error("the journal refuses everything since it failed")]
-    Poisoned,
-    /// [`Journal::forget_before`] on a journal that keeps everything.
-    #[error("this journal keeps everything")]
-    KeepsEverything,
-}
 
 /// The writing end of a journal, one for each folder.
 ///
@@ -342,29 +252,6 @@ impl Journal {
     }
 }
 
-/// Whether the records fit into one group.
-pub(crate) fn check_limits(records: &[Record]) -> Result<(), AppendError> {
-    if records.is_empty() {
-        return Err(AppendError::Empty);
-    }
-    if let Some(record) = records
-        .iter()
-        .find(|record| record.payload.len() > PAYLOAD_BYTES_MAX)
-    {
-        return Err(AppendError::PayloadTooLarge {
-            bytes: record.payload.len(),
-        });
-    }
-    let bytes = group::body_bytes(records);
-    if records.len() > GROUP_RECORDS_MAX || bytes > GROUP_BYTES_MAX {
-        return Err(AppendError::TooLarge {
-            records: records.len(),
-            bytes,
-        });
-    }
-    Ok(())
-}
-
 /// Makes the folder if needed, durably, and takes its lock; `None` when somebody has it.
 fn prepare(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
     if disk.create_dir(dir)? {
@@ -376,14 +263,6 @@ fn prepare(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>>
     disk.try_lock(&dir.join(LOCK_NAME))
 }
 
-/// Large enough that a year of a busy kernel is some thousand files, small enough that the last
-/// one is scanned in well under a second at open.
-const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Below, headers outweigh content; above, offsets would not fit the shared end.
-const SEGMENT_BYTES_RANGE: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024 * 1024;
-/// Room for a state database to be rebuilt in part, for logs, and for an operator to log in and
-/// act: a disk that is really full takes all of these away.
-const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 /// A sixteenth of the reserve: others write too, so one check a reserve would be too late.
 const FREE_CHECK_BYTES: u64 = 16 * 1024 * 1024;
 const LOCK_NAME: &str = "LOCK";

@@ -39,6 +39,7 @@
 //! # }
 //! ```
 
+mod append;
 mod chain;
 mod convert;
 pub mod disk;
@@ -46,26 +47,31 @@ mod flaw;
 mod group;
 mod groups;
 mod journal;
+mod opening;
+mod options;
 mod queue;
 mod reader;
 mod record;
 mod recover;
 mod segment;
+mod sink;
+mod submit;
 mod verify;
 mod window;
 mod writer;
 
+pub use append::{AppendError, Appended};
 pub use flaw::Flaw;
 pub use group::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
 pub use groups::{Group, Groups, Records};
-pub use journal::{AppendError, Appended, Journal, Keep, Options};
+pub use journal::Journal;
+pub use opening::{Cut, OpenError, Recovery};
+pub use options::{Keep, Options};
 pub use queue::{QUEUE_BYTES_MAX, QUEUE_ITEMS_MAX};
 pub use reader::{ReadError, Reader, Segment};
 pub use record::{PAYLOAD_BYTES_MAX, Position, Record};
-pub use recover::{Cut, OpenError, Recovery};
 pub use segment::file_name;
+pub use sink::{Durable, Fatal, Landed, RefusedWhy, Sink};
+pub use submit::{Rejected, SubmitError, Submitter};
 pub use verify::{Verification, VerifiedSegment};
-pub use writer::{
-    Durable, Fatal, GroupWriter, Landed, RefusedWhy, Rejected, ShutdownTimedOut, Sink, SubmitError,
-    Submitter,
-};
+pub use writer::{GroupWriter, ShutdownTimedOut};

@@ -23,7 +23,7 @@
 //! What survives: after a kill, groups may stand in the file that were written and never synced.
 //! They are kept, and the last segment and the folder are synced before anything is reported.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, sync::Arc};
 
 use tracing::warn;
 
@@ -32,85 +32,12 @@ use crate::{
     convert::to_u64,
     disk::{Access, DiskFile},
     flaw::{Fault, Flaw},
-    journal::{Keep, Options},
+    opening::{Cut, OpenError, Recovery},
+    options::{Keep, Options},
     record::Position,
     segment::{self, CreateError, Folder, SEGMENT_HEADER_BYTES, file_name},
     window::Window,
 };
-
-/// Why a journal could not be opened. Nothing on the disk was changed, [`OpenError::Io`] apart.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Another process, or another journal of this one, has the folder.
-    #[error("the journal in {} is in use by another process", dir.display())]
-    Locked {
-        /// The journal's folder.
-        dir: PathBuf,
-    },
-    /// Something that was durable is not what was written.
-    #[error("the journal is damaged: {segment} at byte {offset}: {why}; {hint}")]
-    Damaged {
-        /// The name of the segment's file.
-        segment: String,
-        /// Where in the file the damage starts.
-        offset: u64,
-        /// What is wrong there.
-        why: Flaw,
-        /// What an operator does about it.
-        hint: &'static str,
-    },
-    /// A newer program wrote this.
-    #[error("{segment} at byte {offset} was written by a newer program: {why}")]
-    Unsupported {
-        /// The name of the segment's file.
-        segment: String,
-        /// Where in the file.
-        offset: u64,
-        /// What is not known.
-        why: Flaw,
-    },
-    /// A value in [`Options`] is out of its range.
-    #[error("{0} is out of range")]
-    Options(&'static str),
-    /// The disk failed.
-    #[error("the disk failed: {what}")]
-    Io {
-        /// What was being done.
-        what: &'static str,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// The torn end that was cut off.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
-    /// The name of the segment's file.
-    pub segment: String,
-    /// Where the file ends since.
-    pub offset: u64,
-    /// How many bytes were cut off.
-    pub bytes: u64,
-}
-
-/// What was found when a journal was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovery {
-    /// The torn end, if there was one.
-    pub cut: Option<Cut>,
-    /// How many segments there are.
-    pub segments: u64,
-    /// How many groups stand in them, seals too.
-    pub groups: u64,
-    /// How many records stand in those.
-    pub records: u64,
-    /// The number of the last group; `None` in an empty journal.
-    pub last_group: Option<u64>,
-    /// Where the last group ends and the next one will start.
-    pub end: Position,
-}
 
 /// A journal's folder, ready to be written.
 #[derive(Debug)]

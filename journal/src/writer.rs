@@ -11,200 +11,25 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tracing::{error, warn};
 
 use crate::{
+    append::AppendError,
     group,
-    journal::{AppendError, Journal, check_limits},
-    queue::{Popped, Queue, Unqueued},
-    record::{Position, Record},
+    journal::Journal,
+    queue::{Popped, Queue},
+    record::Record,
+    sink::{Durable, Fatal, Landed, RefusedWhy, Sink},
+    submit::{Item, Submitter, fits},
 };
-
-/// The other side of the writer thread: decides what may be written and hears what was.
-///
-/// All calls come from the writer thread; what is slow here delays every later group.
-pub trait Sink<T>: Send + 'static {
-    /// Why a submission is not admitted.
-    type Refusal: fmt::Debug;
-
-    /// Looks at a submission just before it joins a group. It may change or drop records, but not
-    /// add bytes; with no record left it is answered like an admitted one, and nothing is written.
-    ///
-    /// # Errors
-    /// The refusal, handed back through [`Sink::refused`].
-    fn admit(&mut self, records: &mut Vec<Record>, ticket: &T) -> Result<(), Self::Refusal>;
-
-    /// Hears that a group is durable.
-    fn durable(&mut self, group: Durable<T>);
-
-    /// Hears that a submission was not written. After a failed write every admitted submission of
-    /// the group comes here before the next is asked to be admitted: expectations go back.
-    fn refused(&mut self, ticket: T, why: RefusedWhy<Self::Refusal>);
-}
-
-/// A durable group, by submission.
-#[derive(Debug)]
-pub struct Durable<T> {
-    /// The group's number; of the last group before, if nothing had to be written.
-    pub group: u64,
-    /// Where it ends: the watermark of whoever applies it.
-    pub end: Position,
-    /// The segment that was sealed to make room, if one was.
-    pub rolled: Option<u64>,
-    /// The submissions in their order; never empty.
-    pub items: Vec<Landed<T>>,
-}
-
-/// One submission of a durable group.
-#[derive(Debug)]
-pub struct Landed<T> {
-    /// What the submitter gave with it.
-    pub ticket: T,
-    /// What was written.
-    pub records: Vec<Record>,
-    /// Where each of them stands.
-    pub positions: Vec<Position>,
-}
-
-/// Why a submission was not written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RefusedWhy<R> {
-    /// The sink did not admit it.
-    #[error("not admitted")]
-    NotAdmitted(R),
-    /// The sink made it larger than a group.
-    #[error("larger than a group after admission")]
-    TooLarge,
-    /// The disk is nearly full.
-    #[error("the disk is nearly full: {free} bytes left, {min} are kept free")]
-    NearlyFull {
-        /// How much is free.
-        free: u64,
-        /// How much is kept free.
-        min: u64,
-    },
-    /// The write failed and was undone.
-    #[error("the write failed and was undone")]
-    Write(#[source] Arc<io::Error>),
-}
-
-/// Why the writer thread stopped; the process must end.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Fatal {
-    /// The journal cannot go on.
-    #[error("the journal failed")]
-    Append(#[source] AppendError),
-    /// Something panicked on the writer thread.
-    #[error("the journal's writer panicked: {0}")]
-    Panic(String),
-}
-
-/// Why a submission did not even get into the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubmitError {
-    /// The queue stayed full.
-    #[error("the journal's queue is full")]
-    Full,
-    /// The writer is shut down or failed.
-    #[error("the journal's writer is closed")]
-    Closed,
-    /// No group could hold it.
-    #[error("larger than a group may be")]
-    TooLarge,
-}
-
-/// A submission that comes back at once, with the reason.
-#[derive(Debug)]
-pub struct Rejected<T> {
-    /// Why.
-    pub why: SubmitError,
-    /// As given.
-    pub records: Vec<Record>,
-    /// As given.
-    pub ticket: T,
-}
 
 /// The writer thread did not finish in time; it goes on in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the journal's writer did not finish in time")]
 pub struct ShutdownTimedOut;
-
-type Item<T> = (Vec<Record>, T);
-
-/// The door to a writer thread. Cheap to clone.
-pub struct Submitter<T> {
-    queue: Arc<Queue<Item<T>>>,
-}
-
-impl<T> Submitter<T> {
-    /// Hands records in, to become durable together; does not wait. No records at all is a
-    /// barrier: answered when everything before it is durable.
-    ///
-    /// # Errors
-    /// [`Rejected`] with everything given.
-    pub fn try_submit(&self, records: Vec<Record>, ticket: T) -> Result<(), Rejected<T>> {
-        self.push(records, ticket, None)
-    }
-
-    /// As [`Submitter::try_submit`], but waits for room until `deadline`.
-    ///
-    /// # Errors
-    /// [`Rejected`] with everything given.
-    pub fn submit(
-        &self,
-        records: Vec<Record>,
-        ticket: T,
-        deadline: Instant,
-    ) -> Result<(), Rejected<T>> {
-        self.push(records, ticket, Some(deadline))
-    }
-
-    fn push(
-        &self,
-        records: Vec<Record>,
-        ticket: T,
-        deadline: Option<Instant>,
-    ) -> Result<(), Rejected<T>> {
-        if !fits(&records) {
-            return Err(Rejected {
-                why: SubmitError::TooLarge,
-                records,
-                ticket,
-            });
-        }
-        let bytes = group::body_bytes(&records);
-        let (why, (records, ticket)) = match self.queue.push((records, ticket), bytes, deadline) {
-            Ok(()) => return Ok(()),
-            Err(Unqueued::Full(item)) => (SubmitError::Full, item),
-            Err(Unqueued::Closed(item)) => (SubmitError::Closed, item),
-        };
-        Err(Rejected {
-            why,
-            records,
-            ticket,
-        })
-    }
-}
-
-impl<T> Clone for Submitter<T> {
-    fn clone(&self) -> Self {
-        Self {
-            queue: Arc::clone(&self.queue),
-        }
-    }
-}
-
-impl<T> fmt::Debug for Submitter<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Submitter").finish_non_exhaustive()
-    }
-}
 
 /// The owner of a writer thread. Dropped, it lets the thread finish what waits, unobserved;
 /// [`GroupWriter::shutdown`] waits for it.
@@ -425,11 +250,6 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Whether records fit into one group; none at all do.
-fn fits(records: &[Record]) -> bool {
-    records.is_empty() || check_limits(records).is_ok()
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

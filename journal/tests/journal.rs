@@ -1,6 +1,9 @@
 //! The journal from outside: through its public doors, on a real folder.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not know as tests")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which clippy does not know as tests"
+)]
 
 #[path = "journal/disk.rs"]
 mod disk;
