@@ -142,6 +142,8 @@ ids! {
     ProviderId;
     /// One admin API key.
     AdminKeyId;
+    /// The license of one runtime for one tenant, through all its issues.
+    LicenseId;
 }
 
 /// The hyphenated form; braces, URNs and bare hex digits are refused.

@@ -20,6 +20,8 @@ pub mod event;
 pub mod frame;
 pub mod ids;
 pub mod json;
+pub mod license;
+pub mod note;
 pub mod sign;
 pub mod spiffe;
 pub mod time;

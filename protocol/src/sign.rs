@@ -43,6 +43,26 @@ pub trait Signer: Send + Sync + fmt::Debug {
     fn sign(&self, message: &[u8]) -> [u8; 64];
 }
 
+/// A signature that is not this key's over this message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature does not hold")]
+pub struct SignatureError;
+
+/// Checks an Ed25519 signature strictly: no key of small order, one encoding of each signature.
+///
+/// # Errors
+/// [`SignatureError`] for everything else, without saying why.
+pub fn verify_signature(
+    public_key: &[u8; 32],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), SignatureError> {
+    let key = ed25519_dalek::VerifyingKey::from_bytes(public_key).map_err(|_| SignatureError)?;
+    let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureError)?;
+    key.verify_strict(message, &signature)
+        .map_err(|_| SignatureError)
+}
+
 /// Who a connection is, from its certificate and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerIdentity {
@@ -77,4 +97,63 @@ pub trait Standing: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`StandingError`] when it may not.
     fn check(&self, peer: &PeerIdentity, now: Timestamp) -> Result<(), StandingError>;
+}
+
+/// A signer from a fixed seed, for the tests of this crate.
+#[cfg(test)]
+pub(crate) mod testing {
+    use ed25519_dalek::{Signer as _, SigningKey};
+
+    use super::{KeyId, Signer};
+
+    #[derive(Debug)]
+    pub(crate) struct TestSigner(SigningKey);
+
+    impl TestSigner {
+        pub(crate) fn new(seed: u8) -> Self {
+            Self(SigningKey::from_bytes(&[seed; 32]))
+        }
+    }
+
+    impl Signer for TestSigner {
+        fn key_id(&self) -> KeyId {
+            KeyId::of(&self.public_key())
+        }
+
+        fn public_key(&self) -> [u8; 32] {
+            self.0.verifying_key().to_bytes()
+        }
+
+        fn sign(&self, message: &[u8]) -> [u8; 64] {
+            self.0.sign(message).to_bytes()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::TestSigner, *};
+
+    #[test]
+    fn a_signature_holds_for_its_key_and_message_only() {
+        let (signer, other) = (TestSigner::new(1), TestSigner::new(2));
+        let (key, signature) = (signer.public_key(), signer.sign(b"message"));
+        assert_eq!(verify_signature(&key, b"message", &signature), Ok(()));
+        assert!(verify_signature(&key, b"massage", &signature).is_err());
+        assert!(verify_signature(&other.public_key(), b"message", &signature).is_err());
+        assert!(verify_signature(&key, b"message", &signature[..63]).is_err());
+    }
+
+    #[test]
+    fn a_key_of_small_order_verifies_nothing() {
+        // The identity point: without strictness R = identity, s = 0 verifies any message.
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        assert_eq!(
+            verify_signature(&identity, b"any", &signature),
+            Err(SignatureError)
+        );
+    }
 }
