@@ -82,7 +82,10 @@ impl PublicKeyEntry {
     /// Names a public key.
     #[must_use]
     pub fn of(public_key: &[u8; 32]) -> Self {
-        Self { kid: KeyId::of(public_key), public_key: hex::encode(public_key) }
+        Self {
+            kid: KeyId::of(public_key),
+            public_key: hex::encode(public_key),
+        }
     }
 
     /// The 32 bytes, when the entry holds together.
@@ -132,7 +135,10 @@ mod tests {
     fn a_key_entry_whose_name_is_not_its_keys_name_gives_no_key() {
         let good = PublicKeyEntry::of(&[1; 32]);
         assert_eq!(good.bytes(), Some([1; 32]));
-        let crossed = PublicKeyEntry { kid: KeyId::of(&[2; 32]), ..good };
+        let crossed = PublicKeyEntry {
+            kid: KeyId::of(&[2; 32]),
+            ..good
+        };
         assert_eq!(crossed.bytes(), None);
     }
 }

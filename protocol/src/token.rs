@@ -59,7 +59,12 @@ impl EnrolmentToken {
         if !is_host_and_port(addr) {
             return Err(TokenError::Field { field: "addr" });
         }
-        Ok(Self { addr: addr.to_owned(), id, secret, root_sha256 })
+        Ok(Self {
+            addr: addr.to_owned(),
+            id,
+            secret,
+            root_sha256,
+        })
     }
 
     /// Where the kernel listens, `host:port`.
@@ -109,10 +114,15 @@ impl FromStr for EnrolmentToken {
             return Err(TokenError::TooLong);
         }
         let body = text.strip_prefix(PREFIX).ok_or(TokenError::Prefix)?;
-        let json = URL_SAFE_NO_PAD.decode(body).map_err(|_| TokenError::Base64)?;
+        let json = URL_SAFE_NO_PAD
+            .decode(body)
+            .map_err(|_| TokenError::Base64)?;
         let wire: TokenJson =
             serde_json::from_slice(&json).map_err(|_| TokenError::Field { field: "json" })?;
-        let secret = URL_SAFE_NO_PAD.decode(&wire.secret).ok().and_then(|s| s.try_into().ok());
+        let secret = URL_SAFE_NO_PAD
+            .decode(&wire.secret)
+            .ok()
+            .and_then(|s| s.try_into().ok());
         let secret = secret.ok_or(TokenError::Field { field: "secret" })?;
         let mut root_sha256 = [0; 32];
         hex::decode_to_slice(&wire.root, &mut root_sha256)
@@ -143,15 +153,22 @@ struct TokenJson {
 }
 
 fn is_host_and_port(addr: &str) -> bool {
-    let Some((host, port)) = addr.rsplit_once(':') else { return false };
+    let Some((host, port)) = addr.rsplit_once(':') else {
+        return false;
+    };
     if addr.len() > ADDR_MAX || port.parse::<u16>().map_or(true, |port| port == 0) {
         return false;
     }
-    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
         Some(v6) => v6.parse::<core::net::Ipv6Addr>().is_ok(),
         None => {
             !host.is_empty()
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
         }
     }
 }
@@ -247,7 +264,11 @@ mod tests {
             ("host/x:1", false),
         ] {
             let id = token().id();
-            assert_eq!(EnrolmentToken::new(addr, id, [0; 16], [0; 32]).is_ok(), good, "{addr}");
+            assert_eq!(
+                EnrolmentToken::new(addr, id, [0; 16], [0; 32]).is_ok(),
+                good,
+                "{addr}"
+            );
         }
     }
 }

@@ -1,0 +1,110 @@
+//! Whether a certificate that was good at the handshake is good still; asked on every request.
+//!
+//! The set of revoked serials lives in memory and is rebuilt from the journal by whoever owns the
+//! truth: nothing here survives a crash.
+
+use std::{collections::HashSet, sync::Arc};
+
+use arc_swap::ArcSwap;
+use provost_protocol::{
+    Timestamp,
+    sign::{PeerIdentity, Standing, StandingError},
+};
+
+/// The revoked serials, and the validity written in each certificate.
+///
+/// Reading takes no lock; a revocation is seen by the next request on every thread.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    revoked: ArcSwap<HashSet<String>>,
+}
+
+impl Certificates {
+    /// Begins with nothing revoked.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Revokes one serial number, in hex as [`PeerIdentity::serial`] has it.
+    pub fn revoke(&self, serial: &str) {
+        let serial = serial.to_ascii_lowercase();
+        self.revoked.rcu(|held| {
+            let mut next = HashSet::clone(held);
+            next.insert(serial.clone());
+            next
+        });
+    }
+
+    /// Takes a whole set instead of the one held, as after a start.
+    pub fn replace(&self, serials: impl IntoIterator<Item = String>) {
+        let set = serials
+            .into_iter()
+            .map(|serial| serial.to_ascii_lowercase())
+            .collect();
+        self.revoked.store(Arc::new(set));
+    }
+
+    /// How many serials are revoked.
+    #[must_use]
+    pub fn revoked_count(&self) -> usize {
+        self.revoked.load().len()
+    }
+}
+
+impl Standing for Certificates {
+    fn check(&self, peer: &PeerIdentity, now: Timestamp) -> Result<(), StandingError> {
+        if self.revoked.load().contains(&peer.serial) {
+            return Err(StandingError::Revoked);
+        }
+        if now < peer.not_before || now > peer.not_after {
+            return Err(StandingError::Expired);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+    fn peer() -> PeerIdentity {
+        PeerIdentity {
+            tenant: A.parse().unwrap(),
+            runtime: A.parse().unwrap(),
+            serial: "00ff".to_owned(),
+            not_before: Timestamp::from_millis(1_000),
+            not_after: Timestamp::from_millis(2_000),
+        }
+    }
+
+    #[test]
+    fn a_certificate_stands_within_its_validity_only() {
+        let certificates = Certificates::new();
+        for (now, expected) in [
+            (999, Err(StandingError::Expired)),
+            (1_000, Ok(())),
+            (2_000, Ok(())),
+            (2_001, Err(StandingError::Expired)),
+        ] {
+            let now = Timestamp::from_millis(now);
+            assert_eq!(certificates.check(&peer(), now), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_revoked_serial_stands_no_longer_and_a_replaced_set_forgets_it() {
+        let certificates = Certificates::new();
+        let now = Timestamp::from_millis(1_500);
+        certificates.revoke("00FF");
+        assert_eq!(
+            certificates.check(&peer(), now),
+            Err(StandingError::Revoked)
+        );
+        assert_eq!(certificates.revoked_count(), 1);
+        certificates.replace(["aa".to_owned()]);
+        assert_eq!(certificates.check(&peer(), now), Ok(()));
+    }
+}
