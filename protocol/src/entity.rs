@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)* }
 
         impl $name {
@@ -23,6 +23,18 @@ macro_rules! words {
                 match self { $(Self::$variant => $text,)* }
             }
         }
+
+        // By hand: the derive does not see the words through this macro, and takes the variants' names.
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .enum_values(Some(Self::ALL.iter().map(|word| word.as_str())))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {}
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,7 +192,10 @@ pub struct Policies {
 
 impl Default for Policies {
     fn default() -> Self {
-        Self { security_level: SecurityLevel::Standard, data_residency: None }
+        Self {
+            security_level: SecurityLevel::Standard,
+            data_residency: None,
+        }
     }
 }
 
@@ -240,24 +255,37 @@ impl Feature {
     /// As [`parse`](Self::parse).
     pub fn new(key: &str, resource: Option<&str>) -> Result<Self, GrammarError> {
         let fail = |text: &str, why| {
-            Err(GrammarError { what: "feature", text: text.chars().take(200).collect(), why })
+            Err(GrammarError {
+                what: "feature",
+                text: text.chars().take(200).collect(),
+                why,
+            })
         };
         let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if key.is_empty() || key.len() > FEATURE_BYTES_MAX {
             return fail(key, "a key has 1 to 128 bytes");
         }
-        if !key.split('.').all(|segment| !segment.is_empty() && segment.bytes().all(word)) {
+        if !key
+            .split('.')
+            .all(|segment| !segment.is_empty() && segment.bytes().all(word))
+        {
             return fail(key, "a key is dotted segments of letters, digits, _ and -");
         }
         if let Some(resource) = resource {
             if resource.is_empty() || resource.len() > FEATURE_BYTES_MAX {
                 return fail(resource, "a resource has 1 to 128 bytes");
             }
-            if !resource.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'/') {
+            if !resource
+                .bytes()
+                .all(|byte| word(byte) || byte == b'.' || byte == b'/')
+            {
                 return fail(resource, "a resource is letters, digits and . _ - /");
             }
         }
-        Ok(Self { key: key.to_owned(), resource: resource.map(str::to_owned) })
+        Ok(Self {
+            key: key.to_owned(),
+            resource: resource.map(str::to_owned),
+        })
     }
 
     /// The dotted key.
@@ -275,7 +303,10 @@ impl Feature {
     /// The same key without its resource.
     #[must_use]
     pub fn without_resource(&self) -> Self {
-        Self { key: self.key.clone(), resource: None }
+        Self {
+            key: self.key.clone(),
+            resource: None,
+        }
     }
 }
 
@@ -345,8 +376,9 @@ impl FromStr for TimeWindow {
             "month" => return Ok(Self::Month),
             "year" => return Ok(Self::Year),
             _ => {
-                let (head, unit) =
-                    text.split_at_checked(text.len().saturating_sub(1)).unwrap_or(("", ""));
+                let (head, unit) = text
+                    .split_at_checked(text.len().saturating_sub(1))
+                    .unwrap_or(("", ""));
                 match (head.strip_prefix("PT"), head.strip_prefix('P'), unit) {
                     (Some(digits), _, "M") => (1, digits),
                     (Some(digits), _, "H") => (60, digits),
@@ -359,8 +391,10 @@ impl FromStr for TimeWindow {
         if digits.is_empty() || digits.len() > 7 || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(fail("the number has 1 to 7 digits"));
         }
-        let number: u32 = digits.parse().map_err(|_| fail("the number has 1 to 7 digits"))?;
-        let minutes = number.checked_mul(unit_minutes).unwrap_or(u32::MAX);
+        let number: u32 = digits
+            .parse()
+            .map_err(|_| fail("the number has 1 to 7 digits"))?;
+        let minutes = number.saturating_mul(unit_minutes);
         if minutes == 0 || minutes > ROLLING_MINUTES_MAX {
             return Err(fail("between one minute and ten years"));
         }
@@ -426,9 +460,15 @@ mod tests {
         // A reordered enum would change what is in every sled value and on every wire.
         let number = |bytes: Vec<u8>| bytes[1];
         for (index, mode) in Mode::ALL.iter().enumerate() {
-            assert_eq!(usize::from(number(crate::codec::encode(mode).unwrap())), index);
+            assert_eq!(
+                usize::from(number(crate::codec::encode(mode).unwrap())),
+                index
+            );
         }
-        assert_eq!(number(crate::codec::encode(&RuntimeStatus::Revoked).unwrap()), 3);
+        assert_eq!(
+            number(crate::codec::encode(&RuntimeStatus::Revoked).unwrap()),
+            3
+        );
         assert_eq!(number(crate::codec::encode(&Limit::Unlimited).unwrap()), 2);
         assert_eq!(number(crate::codec::encode(&ActorType::Agent).unwrap()), 3);
     }
@@ -439,19 +479,43 @@ mod tests {
         assert_eq!(feature.key(), "report_export");
         assert_eq!(feature.resource(), Some("annual"));
         assert_eq!(feature.to_string(), "report_export:annual");
-        for bad in ["", ".", "a..b", "a b", "a:", "a:b:c", ":x", "é", &"x".repeat(129)] {
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "a b",
+            "a:",
+            "a:b:c",
+            ":x",
+            "é",
+            &"x".repeat(129),
+        ] {
             assert!(Feature::parse(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn a_window_is_a_calendar_word_or_a_duration_from_first_use() {
-        for (text, written) in
-            [("month", "month"), ("P7D", "P1W"), ("PT48H", "P2D"), ("PT90M", "PT90M")]
-        {
+        for (text, written) in [
+            ("month", "month"),
+            ("P7D", "P1W"),
+            ("PT48H", "P2D"),
+            ("PT90M", "PT90M"),
+        ] {
             assert_eq!(text.parse::<TimeWindow>().unwrap().to_string(), written);
         }
-        for bad in ["", "P", "PT", "P1M", "P1Y", "PT0M", "P-1D", "P1.5D", "P99999999D", "é"] {
+        for bad in [
+            "",
+            "P",
+            "PT",
+            "P1M",
+            "P1Y",
+            "PT0M",
+            "P-1D",
+            "P1.5D",
+            "P99999999D",
+            "é",
+        ] {
             assert!(bad.parse::<TimeWindow>().is_err(), "{bad:?}");
         }
     }

@@ -1,1 +1,50 @@
-//! Placeholder.
+//! What lasts: the journal as truth, sled as state (architecture.md, section 2; ADR 0001).
+//!
+//! A [`Store`] takes events for *one tenant's* log and answers when they are durable and applied.
+//! It reads that tenant's entities, finds events by what they carry, and gives stretches of the
+//! log back. Everything but the journal is disposable: removing the `state` folder, or the `.idx`
+//! files, loses nothing; the next start builds them again, loudly.
+//!
+//! It never decides anything about the business (the rules are `kernel`'s, and the same
+//! [`provost_kernel::apply`] turns events into state here), never answers before an event is
+//! durable, and never repairs a damaged journal.
+//!
+//! ```no_run
+//! use std::{path::Path, sync::Arc};
+//! use provost_store::{Backend, Options, Store};
+//!
+//! let options = Options {
+//!     journal: provost_journal::Options::default(),
+//!     rebuild: false,
+//!     fatal: Arc::new(|_why| std::process::abort()),
+//! };
+//! let (store, opened) = Store::open(Path::new("data"), options)?;
+//! println!("{} events replayed", opened.replayed);
+//! let tenants = store.tenants(None, 10);
+//! # drop(tenants);
+//! # Ok::<(), provost_store::OpenError>(())
+//! ```
+
+mod backend;
+mod db;
+mod index;
+mod marker;
+mod memory;
+pub mod merkle;
+mod open;
+mod projector;
+mod readers;
+mod segments;
+mod store;
+mod value;
+mod writer;
+
+pub use backend::{
+    Append, AppendError, Backend, Found, Head, Keyed, Loaded, LookupKey, Pending, Range, ReadError,
+    Stamped, StoredEvent,
+};
+pub use index::{event_lookup, idempotency_lookup, lookup_keys};
+pub use memory::MemoryStore;
+pub use open::{OpenError, Opened, Options, state_folder};
+pub use store::{CloseError, Store};
+pub use writer::FatalHook;

@@ -1,0 +1,182 @@
+//! What the rest of the house may ask of a store, whichever engine is behind it.
+//!
+//! The meaning holds on one machine and on many: append to *one tenant's* log with the expected
+//! sequence; read one tenant's log; get within one tenant. No call exists without a tenant, except
+//! the walk over tenants that the admin API and the due index need. One conformance suite
+//! (`store/tests/conformance.rs`) runs against every implementation.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use provost_kernel::state::{Entity, EntityKey, State};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, envelope::Envelope};
+
+use crate::merkle::Frontier;
+
+/// An answer that comes from another thread.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Events to be appended to one tenant's log, all or none.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// Whose log.
+    pub tenant: TenantId,
+    /// Sequence of the last event there is; the first one appended is the next.
+    pub expected: u64,
+    /// The events, each with the bytes that are stored.
+    pub events: Vec<Stamped>,
+}
+
+/// One event with its place in the log and its exact bytes.
+#[derive(Debug, Clone)]
+pub struct Stamped {
+    /// The event.
+    pub envelope: Arc<Envelope>,
+    /// Exactly what [`Envelope::to_bytes`] gave.
+    pub bytes: Arc<[u8]>,
+}
+
+/// Why an append was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// Certainly not written: the queue is full.
+    #[error("the journal's queue is full")]
+    Overloaded,
+    /// Certainly not written: another writer was first.
+    #[error("expected sequence {expected}, found {found}")]
+    Conflict {
+        /// What the caller believed.
+        expected: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// Certainly not written: the disk refuses or is nearly full. Reads go on.
+    #[error("storage refuses writes: {0}")]
+    Refused(String),
+    /// May be written or not; the actor must be rebuilt from the store.
+    #[error("the outcome is unknown")]
+    Unknown,
+}
+
+/// Why something could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Too much is being read at once.
+    #[error("the readers' queue is full")]
+    Overloaded,
+    /// Stored bytes are damaged.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Where one tenant's log ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Head {
+    /// Rises with every restore.
+    pub epoch: u64,
+    /// Sequence of the last event, 0 for none.
+    pub seq: u64,
+    /// The log's Merkle tree up to there.
+    pub frontier: Frontier,
+}
+
+/// What a tenant actor needs at wake.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Where the log ends.
+    pub head: Head,
+    /// The hot entities; an empty state where the tenant does not exist.
+    pub state: State,
+}
+
+/// Finds one event by what it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupKey(pub [u8; 16]);
+
+/// An event read back, with its exact bytes.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// The event.
+    pub envelope: Envelope,
+    /// Exactly what is stored: the leaf of the tenant's Merkle log.
+    pub bytes: Arc<[u8]>,
+}
+
+/// Which events of one tenant are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Range {
+    /// Sequences after this one.
+    pub after: u64,
+    /// At most so many.
+    pub limit: usize,
+    /// Newest first, from the end of the log, before this sequence.
+    pub newest_before: Option<u64>,
+}
+
+/// An entity with its key, or that there is none.
+pub type Found = (EntityKey, Option<Arc<Entity>>);
+
+/// An entity with its key.
+pub type Keyed = (EntityKey, Arc<Entity>);
+
+/// A store.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// Appends to one tenant's log; the answer comes when the events are durable and applied.
+    fn append(&self, append: Append) -> Pending<Result<(), AppendError>>;
+
+    /// Loads what a tenant's actor needs at wake.
+    fn load(&self, tenant: TenantId) -> Pending<Result<Loaded, ReadError>>;
+
+    /// Reads entities of one tenant by key; absent ones are `None`.
+    fn entities(
+        &self,
+        tenant: TenantId,
+        keys: Vec<EntityKey>,
+    ) -> Pending<Result<Vec<Found>, ReadError>>;
+
+    /// Reads all entities of one tenant whose key begins so, after `after`, at most `limit`.
+    fn scan(
+        &self,
+        tenant: TenantId,
+        kind: &'static str,
+        after: Option<EntityKey>,
+        limit: usize,
+    ) -> Pending<Result<Vec<Keyed>, ReadError>>;
+
+    /// Finds for each key the newest event of the tenant that carries it (see
+    /// [`crate::lookup_keys`]), among events decided since `since`.
+    fn find(
+        &self,
+        tenant: TenantId,
+        keys: Vec<LookupKey>,
+        since: Timestamp,
+    ) -> Pending<Result<Vec<Option<StoredEvent>>, ReadError>>;
+
+    /// Reads a stretch of one tenant's log.
+    fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>>;
+
+    /// Every tenant after `after`, in order of id, at most `limit`.
+    fn tenants(
+        &self,
+        after: Option<TenantId>,
+        limit: usize,
+    ) -> Pending<Result<Vec<TenantId>, ReadError>>;
+
+    /// Runtimes that the log says are active and not lost, in order of tenant, after `after`.
+    fn online(
+        &self,
+        after: Option<(TenantId, RuntimeId)>,
+        limit: usize,
+    ) -> Pending<Result<Vec<(TenantId, RuntimeId)>, ReadError>>;
+
+    /// Tenants whose deadline is not later than `now`, earliest first, at most `limit`.
+    fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Pending<Result<Vec<(Timestamp, TenantId)>, ReadError>>;
+}

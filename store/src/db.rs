@@ -1,0 +1,349 @@
+//! The only file that knows sled (ADR 0001): the state, disposable, rebuilt from the journal
+//! whenever in doubt.
+//!
+//! # Keys
+//!
+//! | key | value |
+//! |---|---|
+//! | `t/<tenant>/<kind>/<id>` | one entity |
+//! | `h/<tenant>` | where the tenant's log ends, and its Merkle frontier |
+//! | `d/<deadline, 8 bytes big endian><tenant>/<entity key>` | empty: the due index |
+//! | `o/<tenant>/<runtime>` | empty: the runtime is active and not lost |
+//! | `w` | the watermark: the journal's position after the last applied group |
+//!
+//! # What survives what
+//!
+//! Each journal group is one batch that carries the watermark, so the state is always the effect
+//! of a prefix of the journal. After a process was killed that prefix is trusted and the rest is
+//! replayed. After a power cut (another boot id) it is not: sled 0.34.7 syncs no file on Linux.
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use provost_journal::Position;
+use provost_kernel::state::{Entity, EntityKey};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, entity::RuntimeStatus};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    backend::Head,
+    value::{self, ValueError},
+};
+
+/// The state on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Db {
+    db: sled::Db,
+}
+
+/// One journal group's changes, applied at once.
+#[derive(Debug, Default)]
+pub(crate) struct Batch(sled::Batch);
+
+/// Why the state cannot be used. It is then rebuilt, never repaired.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum DbError {
+    /// sled refuses or panics.
+    #[error("the state does not open or answer: {0}")]
+    Sled(String),
+    /// A value is damaged.
+    #[error("the value of {key} is damaged")]
+    Value {
+        /// Its key.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: ValueError,
+    },
+    /// The folder cannot be prepared.
+    #[error("the state folder cannot be prepared")]
+    Io(#[from] std::io::Error),
+}
+
+impl Db {
+    /// Opens or creates the state in `dir`. Panics inside sled are caught here.
+    pub(crate) fn open(dir: &Path) -> Result<Self, DbError> {
+        fs::create_dir_all(dir)?;
+        remove_torn_snapshots(dir)?;
+        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES);
+        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let db = opened.map_err(|_| DbError::Sled("panicked while opening".to_owned()))?;
+        Ok(Self {
+            db: db.map_err(sled_error)?,
+        })
+    }
+
+    pub(crate) fn watermark(&self) -> Result<Option<Position>, DbError> {
+        let pair: Option<(u64, u64)> = self.value(WATERMARK)?;
+        Ok(pair.map(|(segment, offset)| Position::new(segment, offset)))
+    }
+
+    pub(crate) fn head(&self, tenant: TenantId) -> Result<Option<Head>, DbError> {
+        self.value(head_key(tenant).as_bytes())
+    }
+
+    pub(crate) fn entity(
+        &self,
+        tenant: TenantId,
+        key: &EntityKey,
+    ) -> Result<Option<Arc<Entity>>, DbError> {
+        self.value(entity_key(tenant, key).as_bytes())
+    }
+
+    /// Entities of one tenant whose key text begins with `prefix`, after `after`.
+    pub(crate) fn entities(
+        &self,
+        tenant: TenantId,
+        prefix: &str,
+        after: Option<&EntityKey>,
+        limit: usize,
+    ) -> Result<Vec<(EntityKey, Arc<Entity>)>, DbError> {
+        let base = format!("t/{tenant}/");
+        let prefix = format!("{base}{prefix}");
+        let start = after.map_or_else(|| prefix.clone(), |key| format!("{base}{key}\0"));
+        let mut found = Vec::new();
+        for item in self.db.range(start.into_bytes()..).take(limit) {
+            let (key, bytes) = item.map_err(sled_error)?;
+            if !key.starts_with(prefix.as_bytes()) {
+                break;
+            }
+            let text = String::from_utf8_lossy(&key).into_owned();
+            let Ok(entity_key) = text[base.len()..].parse::<EntityKey>() else {
+                return Err(DbError::Value {
+                    key: text,
+                    source: ValueError::Checksum,
+                });
+            };
+            let entity =
+                value::decode(&bytes).map_err(|source| DbError::Value { key: text, source })?;
+            found.push((entity_key, Arc::new(entity)));
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn tenants(
+        &self,
+        after: Option<TenantId>,
+        limit: usize,
+    ) -> Result<Vec<TenantId>, DbError> {
+        let start = after.map_or_else(|| HEADS.to_owned(), |id| format!("{}\0", head_key(id)));
+        let mut found = Vec::new();
+        for item in self.db.range(start.into_bytes()..).take(limit) {
+            let (key, _) = item.map_err(sled_error)?;
+            let Some(id) = key.strip_prefix(HEADS.as_bytes()) else {
+                break;
+            };
+            if let Ok(tenant) = String::from_utf8_lossy(id).parse() {
+                found.push(tenant);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, TenantId)>, DbError> {
+        let mut found = Vec::new();
+        for item in self.db.scan_prefix(DUE).take(limit) {
+            let (key, _) = item.map_err(sled_error)?;
+            let rest = &key[DUE.len()..];
+            let (Some(at), Some(tenant)) = (
+                rest.first_chunk::<8>(),
+                rest.get(8..).and_then(<[u8]>::first_chunk::<16>),
+            ) else {
+                continue;
+            };
+            let millis = i64::try_from(u64::from_be_bytes(*at)).unwrap_or(i64::MAX);
+            let at = Timestamp::from_millis(millis);
+            if at > now {
+                break;
+            }
+            if let Ok(tenant) = TenantId::from_bytes(*tenant) {
+                found.push((at, tenant));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn online(
+        &self,
+        after: Option<(TenantId, RuntimeId)>,
+        limit: usize,
+    ) -> Result<Vec<(TenantId, RuntimeId)>, DbError> {
+        let start = after.map_or_else(
+            || ONLINE.to_owned(),
+            |(tenant, runtime)| format!("{}\0", online_key(tenant, runtime)),
+        );
+        let mut found = Vec::new();
+        for item in self.db.range(start.into_bytes()..).take(limit) {
+            let (key, _) = item.map_err(sled_error)?;
+            let Some(rest) = key.strip_prefix(ONLINE.as_bytes()) else {
+                break;
+            };
+            let text = String::from_utf8_lossy(rest);
+            let ids = text
+                .split_once('/')
+                .map(|(tenant, runtime)| (tenant.parse(), runtime.parse()));
+            if let Some((Ok(tenant), Ok(runtime))) = ids {
+                found.push((tenant, runtime));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn apply(&self, batch: Batch) -> Result<(), DbError> {
+        let applied = catch_unwind(AssertUnwindSafe(|| self.db.apply_batch(batch.0)));
+        applied
+            .map_err(|_| DbError::Sled("panicked while applying".to_owned()))?
+            .map_err(sled_error)
+    }
+
+    /// Writes out what sled holds back, for a clean stop. No device flush: see [`crate::marker`].
+    pub(crate) fn flush(&self) -> Result<(), DbError> {
+        self.db.flush().map(|_| ()).map_err(sled_error)
+    }
+
+    fn value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, DbError> {
+        let Some(bytes) = self.db.get(key).map_err(sled_error)? else {
+            return Ok(None);
+        };
+        value::decode(&bytes)
+            .map(Some)
+            .map_err(|source| DbError::Value {
+                key: String::from_utf8_lossy(key).into_owned(),
+                source,
+            })
+    }
+}
+
+impl Batch {
+    pub(crate) fn set_watermark(&mut self, next: Position) -> Result<(), DbError> {
+        self.set(WATERMARK.to_vec(), &(next.segment, next.offset))
+    }
+
+    pub(crate) fn set_head(&mut self, tenant: TenantId, head: &Head) -> Result<(), DbError> {
+        self.set(head_key(tenant).into_bytes(), head)
+    }
+
+    /// Writes or removes an entity and keeps the due index beside it.
+    pub(crate) fn set_entity(
+        &mut self,
+        tenant: TenantId,
+        key: &EntityKey,
+        before: Option<&Entity>,
+        after: Option<&Entity>,
+    ) -> Result<(), DbError> {
+        let (old, new) = (before.and_then(deadline), after.and_then(deadline));
+        if old != new {
+            if let Some(old) = old {
+                self.0.remove(due_key(old, tenant, key));
+            }
+            if let Some(new) = new {
+                self.0.insert(due_key(new, tenant, key), &[]);
+            }
+        }
+        if let (EntityKey::Runtime(runtime), online) = (key, after.is_some_and(is_online)) {
+            let marker = online_key(tenant, *runtime).into_bytes();
+            if online {
+                self.0.insert(marker, &[]);
+            } else {
+                self.0.remove(marker);
+            }
+        }
+        let text = entity_key(tenant, key);
+        match after {
+            Some(entity) => self.set(text.into_bytes(), entity),
+            None => {
+                self.0.remove(text.into_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    fn set<T: Serialize>(&mut self, key: Vec<u8>, value: &T) -> Result<(), DbError> {
+        let bytes = value::encode(value).map_err(|source| DbError::Value {
+            key: String::from_utf8_lossy(&key).into_owned(),
+            source,
+        })?;
+        self.0.insert(key, bytes);
+        Ok(())
+    }
+}
+
+/// A crash during an open can leave a snapshot that the next open refuses (sled issue 1527). The
+/// older snapshot is removed only after the rename, so the torn one may go.
+fn remove_torn_snapshots(dir: &Path) -> std::io::Result<()> {
+    let mut torn: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "generating")
+        {
+            torn.push(path);
+        }
+    }
+    for path in torn {
+        tracing::warn!(file = %path.display(), "a torn snapshot of the state is removed");
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+fn entity_key(tenant: TenantId, key: &EntityKey) -> String {
+    format!("t/{tenant}/{key}")
+}
+
+fn head_key(tenant: TenantId) -> String {
+    format!("{HEADS}{tenant}")
+}
+
+fn online_key(tenant: TenantId, runtime: RuntimeId) -> String {
+    format!("{ONLINE}{tenant}/{runtime}")
+}
+
+pub(crate) fn is_online(entity: &Entity) -> bool {
+    matches!(entity, Entity::Runtime(runtime)
+        if runtime.status == RuntimeStatus::Active && !runtime.lost)
+}
+
+/// When the tenant has something to do about the entity by itself.
+pub(crate) fn deadline(entity: &Entity) -> Option<Timestamp> {
+    match entity {
+        Entity::Entitlement(entitlement)
+            if !entitlement.end_recorded && entitlement.valid_until != Timestamp::MAX =>
+        {
+            Some(entitlement.valid_until)
+        }
+        _ => None,
+    }
+}
+
+fn due_key(at: Timestamp, tenant: TenantId, key: &EntityKey) -> Vec<u8> {
+    let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+    let mut bytes = DUE.to_vec();
+    bytes.extend_from_slice(&millis.to_be_bytes());
+    bytes.extend_from_slice(tenant.as_bytes());
+    bytes.extend_from_slice(key.to_string().as_bytes());
+    bytes
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is a map_err target")]
+fn sled_error(error: sled::Error) -> DbError {
+    DbError::Sled(error.to_string())
+}
+
+const WATERMARK: &[u8] = b"w";
+const HEADS: &str = "h/";
+const DUE: &[u8] = b"d/";
+const ONLINE: &str = "o/";
+
+/// sled's default is 1 GiB; the hot tenants live in their actors, so a small cache serves.
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;

@@ -1,0 +1,231 @@
+//! Opening a store: lock, journal, marker, state, replay.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use provost_journal::{
+    GroupWriter, Journal, Options as JournalOptions, Position, Reader, Recovery,
+};
+use provost_protocol::envelope::Envelope;
+
+use crate::{
+    backend::ReadError,
+    db::{Db, DbError},
+    marker::{Marker, Phase, Trust, boot_id},
+    projector::Projector,
+    readers::Readers,
+    segments::{Segments, damaged},
+    store::{Closing, Parts, Store},
+    writer::{FatalHook, StoreSink, start_applier},
+};
+
+/// What can be chosen about a store.
+#[derive(Clone)]
+pub struct Options {
+    /// What can be chosen about its journal.
+    pub journal: JournalOptions,
+    /// Rebuild the state even if nothing speaks against it.
+    pub rebuild: bool,
+    /// Ends the process when nothing else is right.
+    pub fatal: FatalHook,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// In use by another process, damaged, or of a newer format.
+    #[error("the journal does not open")]
+    Journal(#[source] provost_journal::OpenError),
+    /// A record in the journal cannot be read or understood.
+    #[error("the journal cannot be replayed")]
+    Replay(#[from] ReadError),
+    /// The state does not even open after a rebuild.
+    #[error("the state does not open: {0}")]
+    State(String),
+    /// A file or thread could not be made.
+    #[error("the store's folder or threads cannot be prepared")]
+    Io(#[from] std::io::Error),
+}
+
+/// What opening found and did.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// What the journal found.
+    pub recovery: Recovery,
+    /// Why the state was rebuilt, if it was.
+    pub rebuilt: Option<String>,
+    /// Events replayed into the state.
+    pub replayed: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+impl Store {
+    /// Opens or creates a store in a folder that no other process has open.
+    ///
+    /// What is found damaged in the journal is refused; a state in doubt is rebuilt, loudly.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(dir: &Path, options: Options) -> Result<(Self, Opened), OpenError> {
+        let begun = Instant::now();
+        fs::create_dir_all(dir)?;
+        let (journal, recovery) =
+            Journal::open(dir.join(JOURNAL), options.journal).map_err(OpenError::Journal)?;
+        let reader = journal.reader();
+        let (db, rebuilt) = open_state(dir, &reader, options.rebuild)?;
+        let replayed = replay(&db, &reader)?;
+        Marker {
+            phase: Phase::Open,
+            boot_id: boot_id(),
+        }
+        .write(dir)?;
+        let segments = Arc::new(Segments::open(reader)?);
+        let (apply, applier) = start_applier(db.clone(), Arc::clone(&options.fatal))?;
+        let sink = StoreSink::new(db.clone(), Arc::clone(&segments), apply);
+        let fatal = options.fatal;
+        let writer = GroupWriter::start(journal, sink, move |why| fatal(&why.to_string()))?;
+        let readers = Readers::start(db.clone(), Arc::clone(&segments))?;
+        let closing = Closing {
+            dir: dir.to_path_buf(),
+            db,
+            applier,
+            writer: None,
+        };
+        let parts = Parts {
+            writer,
+            readers,
+            closing,
+        };
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let opened = Opened {
+            recovery,
+            rebuilt,
+            replayed,
+            took_ms,
+        };
+        tracing::info!(
+            replayed,
+            took_ms,
+            rebuilt = opened.rebuilt.as_deref(),
+            journal.groups = opened.recovery.groups,
+            "store opened"
+        );
+        Ok((Self::new(parts), opened))
+    }
+}
+
+/// Opens the state; removes it first where it cannot be trusted.
+fn open_state(
+    dir: &Path,
+    reader: &Reader,
+    forced: bool,
+) -> Result<(Db, Option<String>), OpenError> {
+    let state = dir.join(STATE);
+    let found = Marker::read(dir);
+    let mut doubt = match Marker::judge(found.as_ref(), &boot_id(), state.exists()) {
+        _ if forced => Some("asked for".to_owned()),
+        Trust::Keep => None,
+        Trust::Rebuild(why) => Some(why.to_owned()),
+    };
+    if doubt.is_none() {
+        Marker {
+            phase: Phase::Opening,
+            boot_id: boot_id(),
+        }
+        .write(dir)?;
+        match trusted(&state, reader) {
+            Ok(db) => return Ok((db, None)),
+            Err(why) => doubt = Some(why),
+        }
+    }
+    let why = doubt.unwrap_or_default();
+    tracing::warn!(reason = %why, "the state is rebuilt from the journal");
+    remove_state(&state)?;
+    Marker {
+        phase: Phase::Opening,
+        boot_id: boot_id(),
+    }
+    .write(dir)?;
+    let db = Db::open(&state).map_err(|error| OpenError::State(error.to_string()))?;
+    Ok((db, Some(why)))
+}
+
+/// Opens a state that nothing speaks against yet, and says what does.
+fn trusted(state: &Path, reader: &Reader) -> Result<Db, String> {
+    let db = Db::open(state).map_err(|error| error.to_string())?;
+    let watermark = db.watermark().map_err(|error| error.to_string())?;
+    if watermark.is_some_and(|watermark| watermark > reader.end()) {
+        return Err("the state is ahead of the journal".to_owned());
+    }
+    Ok(db)
+}
+
+fn remove_state(state: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(state) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Brings the state up to the journal's end, one batch for each stretch of groups.
+fn replay(db: &Db, reader: &Reader) -> Result<u64, OpenError> {
+    let state = |error: DbError| OpenError::State(error.to_string());
+    let from = db.watermark().map_err(state)?.unwrap_or(Position::START);
+    let mut replayed = 0_u64;
+    let mut projector = Projector::new(db);
+    let mut waiting = 0_usize;
+    let mut end = from;
+    for group in reader.groups_from(from) {
+        let group = group.map_err(damaged)?;
+        for (_, record) in &group.records {
+            let envelope = Envelope::from_bytes(&record.payload).map_err(damaged)?;
+            if envelope.tenant != record.tenant || envelope.seq != record.seq {
+                return Err(damaged("a record's header disagrees with its envelope").into());
+            }
+            projector
+                .project(&envelope, &record.payload)
+                .map_err(state)?;
+            replayed += 1;
+            waiting += 1;
+        }
+        end = group.end;
+        if waiting >= REPLAY_BATCH {
+            let full = std::mem::replace(&mut projector, Projector::new(db));
+            full.commit(end).map_err(state)?;
+            waiting = 0;
+        }
+    }
+    if end > from {
+        projector.commit(end).map_err(state)?;
+    }
+    Ok(replayed)
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a store keeps its journal.
+pub(crate) const JOURNAL: &str = "journal";
+
+/// Where a store keeps its state; removing it loses nothing.
+pub(crate) const STATE: &str = "state";
+
+/// Events applied at once in a replay: a batch of some hundred KiB.
+const REPLAY_BATCH: usize = 1_024;
+
+/// Where the state of a store in `dir` is, for those who tell people which folder may be removed.
+#[must_use]
+pub fn state_folder(dir: &Path) -> PathBuf {
+    dir.join(STATE)
+}

@@ -1,0 +1,232 @@
+//! The store on one machine's disk: a [`Backend`] over journal and sled.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use provost_journal::{GroupWriter, Record, SubmitError, Submitter};
+use provost_kernel::state::{Entity, EntityKey, State};
+use provost_protocol::{RuntimeId, TenantId, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::{
+    backend::{
+        Append, AppendError, Backend, Found, Keyed, Loaded, LookupKey, Pending, Range, ReadError,
+        StoredEvent,
+    },
+    db::Db,
+    marker::{Marker, Phase, boot_id, sync_folder},
+    open::STATE,
+    readers::Readers,
+    writer::Ticket,
+};
+
+/// A store on disk. Dropped without [`close`](Self::close), it is as after a kill: the next start
+/// replays what the state has not seen.
+#[derive(Debug)]
+pub struct Store {
+    submitter: Submitter<Ticket>,
+    readers: Readers,
+    closing: Mutex<Option<Closing>>,
+}
+
+/// What a store is made of.
+pub(crate) struct Parts {
+    pub(crate) writer: GroupWriter<Ticket>,
+    pub(crate) readers: Readers,
+    pub(crate) closing: Closing,
+}
+
+/// What is needed to close a store cleanly.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    pub(crate) dir: PathBuf,
+    pub(crate) db: Db,
+    pub(crate) applier: JoinHandle<()>,
+    pub(crate) writer: Option<GroupWriter<Ticket>>,
+}
+
+/// Why a store did not close cleanly. Nothing acknowledged is lost.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// The journal still had work after the patience.
+    #[error("the journal did not finish in time")]
+    Late,
+    /// The state could not be written out; the next start rebuilds it.
+    #[error("the state could not be written out: {0}")]
+    State(String),
+    /// The state's files could not be synced.
+    #[error("the state's files could not be synced")]
+    Io(#[from] std::io::Error),
+}
+
+impl Store {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let submitter = parts.writer.submitter();
+        let closing = Closing {
+            writer: Some(parts.writer),
+            ..parts.closing
+        };
+        Self {
+            submitter,
+            readers: parts.readers,
+            closing: Mutex::new(Some(closing)),
+        }
+    }
+
+    /// Writes everything out, seals the journal and marks the state as closed. Blocks; what is
+    /// asked for afterwards is refused. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`CloseError`]; the next start copes with each.
+    pub fn close(&self, patience: Duration) -> Result<(), CloseError> {
+        let closing = self
+            .closing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(closing) = closing else {
+            return Ok(());
+        };
+        self.readers.stop();
+        if let Some(writer) = closing.writer {
+            writer.shutdown(patience).map_err(|_| CloseError::Late)?;
+        }
+        // The writer's sink held the other end: the thread ends after the last group.
+        let _ = closing.applier.join();
+        closing
+            .db
+            .flush()
+            .map_err(|error| CloseError::State(error.to_string()))?;
+        drop(closing.db);
+        sync_folder(&closing.dir.join(STATE))?;
+        Marker {
+            phase: Phase::Closed,
+            boot_id: boot_id(),
+        }
+        .write(&closing.dir)?;
+        Ok(())
+    }
+}
+
+impl Backend for Store {
+    fn append(&self, append: Append) -> Pending<Result<(), AppendError>> {
+        let record = |stamped: &crate::backend::Stamped| {
+            Record::new(
+                append.tenant,
+                stamped.envelope.seq,
+                Arc::clone(&stamped.bytes),
+            )
+        };
+        let records: Vec<Record> = append.events.iter().map(record).collect();
+        let (reply, answer) = oneshot::channel();
+        let ticket = Ticket {
+            expected: append.expected,
+            events: append.events,
+            reply,
+        };
+        let submitted =
+            self.submitter
+                .try_submit(records, ticket)
+                .map_err(|rejected| match rejected.why {
+                    SubmitError::Full => AppendError::Overloaded,
+                    why => AppendError::Refused(why.to_string()),
+                });
+        Box::pin(async move {
+            submitted?;
+            answer.await.unwrap_or(Err(AppendError::Unknown))
+        })
+    }
+
+    fn load(&self, tenant: TenantId) -> Pending<Result<Loaded, ReadError>> {
+        self.readers.read(move |db, _| {
+            let head = db.head(tenant)?.unwrap_or_default();
+            let mut state = State::new(tenant, head.epoch);
+            for prefix in HOT_PREFIXES {
+                for (key, entity) in db.entities(tenant, prefix, None, usize::MAX)? {
+                    state.load(key, entity);
+                }
+            }
+            Ok(Loaded { head, state })
+        })
+    }
+
+    fn entities(
+        &self,
+        tenant: TenantId,
+        keys: Vec<EntityKey>,
+    ) -> Pending<Result<Vec<Found>, ReadError>> {
+        self.readers.read(move |db, _| {
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                let entity = db.entity(tenant, &key)?;
+                found.push((key, entity));
+            }
+            Ok(found)
+        })
+    }
+
+    fn scan(
+        &self,
+        tenant: TenantId,
+        kind: &'static str,
+        after: Option<EntityKey>,
+        limit: usize,
+    ) -> Pending<Result<Vec<Keyed>, ReadError>> {
+        self.readers
+            .read(move |db, _| Ok(db.entities(tenant, kind, after.as_ref(), limit)?))
+    }
+
+    fn find(
+        &self,
+        tenant: TenantId,
+        keys: Vec<LookupKey>,
+        since: Timestamp,
+    ) -> Pending<Result<Vec<Option<StoredEvent>>, ReadError>> {
+        self.readers
+            .read(move |_, segments| segments.find(tenant, &keys, since))
+    }
+
+    fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {
+        self.readers
+            .read(move |_, segments| segments.read(tenant, &range))
+    }
+
+    fn tenants(
+        &self,
+        after: Option<TenantId>,
+        limit: usize,
+    ) -> Pending<Result<Vec<TenantId>, ReadError>> {
+        self.readers
+            .read(move |db, _| Ok(db.tenants(after, limit)?))
+    }
+
+    fn online(
+        &self,
+        after: Option<(TenantId, RuntimeId)>,
+        limit: usize,
+    ) -> Pending<Result<Vec<(TenantId, RuntimeId)>, ReadError>> {
+        self.readers.read(move |db, _| Ok(db.online(after, limit)?))
+    }
+
+    fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Pending<Result<Vec<(Timestamp, TenantId)>, ReadError>> {
+        self.readers.read(move |db, _| Ok(db.due(now, limit)?))
+    }
+}
+
+/// The kinds of [`EntityKey::is_hot`], as sled's keys begin.
+const HOT_PREFIXES: [&str; 5] = [
+    "tenant/",
+    "entitlement/",
+    "counter/",
+    "provider/",
+    "attachment/",
+];
