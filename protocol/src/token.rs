@@ -224,7 +224,7 @@ mod tests {
             ("x".repeat(1025), TokenError::TooLong),
             ("pvt2.e30".to_owned(), TokenError::Prefix),
             ("pvt1.%%%".to_owned(), TokenError::Base64),
-            (GOLDEN[..GOLDEN.len() - 2].to_owned(), field("json")),
+            (GOLDEN[..GOLDEN.len() - 3].to_owned(), field("json")),
             (json("{}"), field("json")),
             (
                 json(&format!(
