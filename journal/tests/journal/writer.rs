@@ -128,11 +128,12 @@ fn an_idle_writer_seals_once_and_a_shutdown_finds_nothing_to_seal() {
     let folder = Folder::new();
     let (disk, world) = faulty(&folder);
     let door = world.writer.submitter();
-    ask(&door, vec![record(1)]).unwrap();
     disk.calls();
+    ask(&door, vec![record(1)]).unwrap();
     let deadline = Instant::now() + PATIENCE;
     let mut calls = Vec::new();
-    while calls.len() < 2 {
+    // Write and sync, of the group and of its seal.
+    while calls.len() < 4 {
         assert!(Instant::now() < deadline, "no seal came");
         calls.extend(disk.calls());
         thread::yield_now();
@@ -231,8 +232,8 @@ fn a_panic_on_the_writer_thread_calls_the_fatal_hook() {
     world.writer.shutdown(PATIENCE).unwrap();
 }
 
-/// A sink that stops the writer thread until it is let go.
-struct Blocked(mpsc::Receiver<()>);
+/// A sink that says when it hears of a group and then stops the writer thread until it is let go.
+struct Blocked(mpsc::SyncSender<()>, mpsc::Receiver<()>);
 
 impl Sink<u32> for Blocked {
     type Refusal = ();
@@ -242,7 +243,8 @@ impl Sink<u32> for Blocked {
     }
 
     fn durable(&mut self, _: Durable<u32>) {
-        self.0.recv().unwrap_or(());
+        self.0.send(()).unwrap();
+        self.1.recv().unwrap_or(());
     }
 
     fn refused(&mut self, _: u32, _: RefusedWhy<()>) {}
@@ -252,30 +254,34 @@ impl Sink<u32> for Blocked {
 fn a_full_queue_gives_the_submission_back_at_once_or_at_its_deadline() {
     let folder = Folder::new();
     let (go, stopped) = mpsc::sync_channel(0);
-    let writer = GroupWriter::start(folder.open().0, Blocked(stopped), drop).unwrap();
+    let (entered, blocked) = mpsc::sync_channel(100);
+    let sink = Blocked(entered, stopped);
+    let writer = GroupWriter::start(folder.open().0, sink, drop).unwrap();
     let door = writer.submitter();
     let group: Vec<Record> = (0..60)
         .map(|seq| Record::new(tenant(1), seq, vec![b'x'; 65_535]))
         .collect();
-    let mut taken = 0;
-    let rejected = loop {
-        match door.try_submit(group.clone(), taken) {
-            Ok(()) => taken += 1,
-            Err(rejected) => break rejected,
-        }
-    };
-    assert_eq!((rejected.why, rejected.ticket), (SubmitError::Full, taken));
-    assert!((4..10).contains(&taken), "{taken}");
-    while door.try_submit(group.clone(), 0).is_ok() {}
+    door.try_submit(group.clone(), 0).unwrap();
+    // From here on the writer takes nothing out.
+    blocked.recv_timeout(PATIENCE).unwrap();
+    for taken in 0..4 {
+        door.try_submit(group.clone(), taken).unwrap();
+    }
+    let rejected = door.try_submit(group.clone(), 4).unwrap_err();
+    assert_eq!(
+        (rejected.why, rejected.ticket, rejected.records.len()),
+        (SubmitError::Full, 4, 60)
+    );
     let deadline = Instant::now() + Duration::from_millis(20);
     assert_eq!(
-        door.submit(group.clone(), 0, deadline).unwrap_err().why,
+        door.submit(group.clone(), 5, deadline).unwrap_err().why,
         SubmitError::Full
     );
     assert!(Instant::now() >= deadline);
     drop(go);
-    door.submit(group, 0, Instant::now() + PATIENCE).unwrap();
+    door.submit(group, 6, Instant::now() + PATIENCE).unwrap();
     writer.shutdown(PATIENCE).unwrap();
+    assert_eq!(folder.open().1.records, 6 * 60);
 }
 
 #[test]
