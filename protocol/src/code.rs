@@ -3,7 +3,7 @@
 //! One table: code, HTTP status, who must act, what to do. `docs/errors.md` is written from it and
 //! a test compares the two. Codes are append-only: a code never changes its meaning or disappears.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 use utoipa::ToSchema;
 
 use crate::CorrelationId;
@@ -22,7 +22,7 @@ pub enum Actor {
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $actor:ident, $advice:literal;)*) => {
         /// Why a call was refused. The number in bincode is the position: append only.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Code { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
 
         impl Code {
@@ -145,6 +145,18 @@ codes! {
     Internal = "internal", 500, Operator, "quote the correlation id to the operator";
 }
 
+// By hand: the derive does not see the words through the macro, and takes the variants' names.
+impl utoipa::PartialSchema for Code {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .enum_values(Some(Self::ALL.iter().map(|code| code.as_str())))
+            .into()
+    }
+}
+
+impl ToSchema for Code {}
+
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
@@ -152,7 +164,7 @@ impl std::fmt::Display for Code {
 }
 
 /// The body of every refusal: `application/problem+json`, and the same on frames.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Problem {
     /// Where the code is documented, relative to the project's documentation.
     #[serde(rename = "type")]
@@ -169,6 +181,26 @@ pub struct Problem {
     pub correlation_id: Option<CorrelationId>,
     /// When to try again, in milliseconds; only where trying again can help.
     pub retry_after_ms: Option<u64>,
+}
+
+/// JSON leaves out what is absent; bincode, which has no names, writes every field.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let all = !serializer.is_human_readable();
+        let mut fields = serializer.serialize_struct("Problem", 7)?;
+        fields.serialize_field("type", &self.kind)?;
+        fields.serialize_field("title", &self.title)?;
+        fields.serialize_field("status", &self.status)?;
+        fields.serialize_field("detail", &self.detail)?;
+        fields.serialize_field("code", &self.code)?;
+        if all || self.correlation_id.is_some() {
+            fields.serialize_field("correlation_id", &self.correlation_id)?;
+        }
+        if all || self.retry_after_ms.is_some() {
+            fields.serialize_field("retry_after_ms", &self.retry_after_ms)?;
+        }
+        fields.end()
+    }
 }
 
 impl Problem {
@@ -204,8 +236,7 @@ impl Problem {
 /// The table as `docs/errors.md` prints it.
 #[must_use]
 pub fn markdown_table() -> String {
-    let mut table =
-        String::from("| code | status | who acts | what to do |\n|---|---|---|---|\n");
+    let mut table = String::from("| code | status | who acts | what to do |\n|---|---|---|---|\n");
     for code in Code::ALL {
         let actor = match code.actor() {
             Actor::Caller => "caller",
@@ -225,7 +256,11 @@ mod tests {
     #[test]
     fn every_code_is_documented_in_docs_errors() {
         let page = include_str!("../../docs/errors.md");
-        assert!(page.contains(&markdown_table()), "docs/errors.md must hold:\n{}", markdown_table());
+        assert!(
+            page.contains(&markdown_table()),
+            "docs/errors.md must hold:\n{}",
+            markdown_table()
+        );
     }
 
     #[test]
@@ -238,9 +273,12 @@ mod tests {
 
     #[test]
     fn the_numbers_of_codes_on_the_wire_do_not_change() {
-        for (code, number) in
-            [(Code::Malformed, 0), (Code::NotFound, 16), (Code::RateLimited, 34), (Code::Internal, 42)]
-        {
+        for (code, number) in [
+            (Code::Malformed, 0),
+            (Code::NotFound, 16),
+            (Code::RateLimited, 34),
+            (Code::Internal, 42),
+        ] {
             assert_eq!(crate::codec::encode(&code).unwrap(), [1, number], "{code}");
         }
     }

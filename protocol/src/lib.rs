@@ -10,6 +10,25 @@
 //! - **what lasts is JSON** ([`envelope`], [`license`]): an auditor reads it in ten years;
 //! - **what is fast and disposable is bincode** ([`codec`], the only file that knows the crate).
 //!
+//! A message becomes a frame, and a stream of bytes becomes messages again:
+//!
+//! ```
+//! use provost_protocol::{
+//!     codec,
+//!     frame::{FRAME_BYTES_MAX, FrameDecoder},
+//!     wire::{ClientMessage, Goodbye},
+//! };
+//!
+//! let goodbye = Goodbye { reason: "restarting".to_owned(), retry_after_ms: 0 };
+//! let said = ClientMessage::Goodbye(goodbye);
+//! let frame = codec::encode_frame(&said)?;
+//!
+//! let mut decoder = FrameDecoder::new(FRAME_BYTES_MAX);
+//! decoder.push(&frame);
+//! let body = decoder.next_frame()?.ok_or("a whole frame was pushed")?;
+//! assert_eq!(codec::decode::<ClientMessage>(&body)?, said);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod code;
 pub mod codec;
@@ -22,6 +41,7 @@ pub mod ids;
 pub mod json;
 pub mod license;
 pub mod note;
+pub mod openapi;
 pub mod sign;
 pub mod spiffe;
 pub mod time;

@@ -190,7 +190,10 @@ impl EntitlementLimits {
             Limit::Quota(quota) => Some(quota),
             Limit::Flag(_) | Limit::Unlimited => None,
         };
-        Self { quota, time_window: window.map(|window| window.to_string()) }
+        Self {
+            quota,
+            time_window: window.map(|window| window.to_string()),
+        }
     }
 }
 
@@ -280,6 +283,7 @@ impl From<Verdict> for CheckAnswer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditRequest {
     /// The event, or an array of them; kept byte for byte as sent.
+    #[schema(schema_with = crate::openapi::one_or_many_audit_events)]
     pub event: RawJson,
 }
 
@@ -305,6 +309,7 @@ pub struct AuditEvent {
     /// Ties together what one action caused.
     pub correlation_id: CorrelationId,
     /// Anything, at most 48 KiB.
+    #[schema(value_type = BTreeMap<String, RawJson>)]
     pub payload: RawJson,
 }
 
