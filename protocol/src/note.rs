@@ -364,7 +364,7 @@ mod tests {
         fn a_note_with_one_bit_flipped_says_the_same_or_nothing(bit in any::<prop::sample::Index>()) {
             let signer = TestSigner::new(7);
             let note = sign_note("some text\nof two lines\n", "a/b", &signer);
-            let mut bytes = note.clone().into_bytes();
+            let mut bytes = note.into_bytes();
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
             if let Ok(flipped) = std::str::from_utf8(&bytes) {

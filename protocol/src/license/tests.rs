@@ -228,7 +228,7 @@ fn everything_that_is_held_can_refuse_a_genuine_license() {
         (
             Held {
                 time_floor: Some(at(ISSUED + 24 * HOUR)),
-                ..good.clone()
+                ..good
             },
             ISSUED + 24 * HOUR - 1,
             Verdict::InGrace,
