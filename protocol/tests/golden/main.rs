@@ -4,6 +4,8 @@
 //! `OpenAPI` document are rewritten by `UPDATE_GOLDEN=1 cargo test -p provost-protocol`, for a
 //! change that is meant; without the switch a difference fails.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test end it by panicking")]
+
 mod common;
 mod events;
 mod messages;
