@@ -6,23 +6,20 @@
 //! On disk: `ca.key` (0600) and `root.pem`. The key is written first, so a crash between the two
 //! leaves a key that never signed anything, and [`Authority::create`] may be called again.
 
+mod contents;
 mod csr;
 
 use std::{
     fmt,
-    net::IpAddr,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use provost_protocol::{InstallId, RuntimeId, TenantId, Timestamp, spiffe::SpiffeId};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
+    CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
-use time::OffsetDateTime;
-use x509_parser::prelude::FromDer;
 
 use crate::{
     certificate,
@@ -31,6 +28,7 @@ use crate::{
     secret::Secret,
 };
 
+use contents::{RootFacts, calendar, common, network_name, root_params, uri, whole_second};
 pub use csr::{CheckedCsr, CsrError};
 
 /// Why the authority could not do its work. The operator of the kernel must act.
@@ -300,77 +298,9 @@ struct SignedLeaf {
     not_after: Timestamp,
 }
 
-/// What a root certificate of ours says.
-struct RootFacts {
-    install: InstallId,
-    spki: Vec<u8>,
-    not_after: Timestamp,
-}
-
-impl RootFacts {
-    fn parse(der: &[u8]) -> Option<Self> {
-        let (_, root) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
-        let common_name = root.subject().iter_common_name().next()?.as_str().ok()?;
-        let install = common_name.strip_prefix(ROOT_NAME)?.parse().ok()?;
-        let end = root.validity.not_after.timestamp().saturating_mul(1000);
-        let not_after = Timestamp::from_millis(end);
-        root.is_ca().then(|| Self {
-            install,
-            spki: root.subject_pki.raw.to_vec(),
-            not_after,
-        })
-    }
-}
-
-fn root_params(install: InstallId, now: Timestamp) -> Result<CertificateParams, AuthorityError> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = common(&format!("{ROOT_NAME}{install}"));
-    params.subject_alt_names = vec![uri(&format!("spiffe://{install}"))?];
-    let serial = crypto::random::<SERIAL_BYTES>()?;
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
-    params.not_before = calendar(now.minus_millis(BACKDATE_MS));
-    params.not_after = calendar(now.plus_millis(ROOT_TTL_MS));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    Ok(params)
-}
-
 /// A new ECDSA P-256 key: curl cannot read the Ed25519 keys that rcgen writes.
 pub(crate) fn new_key() -> Result<KeyPair, rcgen::Error> {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
-}
-
-fn common(name: &str) -> DistinguishedName {
-    let mut distinguished = DistinguishedName::new();
-    distinguished.push(DnType::CommonName, name);
-    distinguished
-}
-
-fn uri(text: &str) -> Result<SanType, AuthorityError> {
-    Ok(SanType::URI(
-        text.try_into().map_err(AuthorityError::Signing)?,
-    ))
-}
-
-fn network_name(name: &str) -> Result<SanType, AuthorityError> {
-    if let Ok(ip) = IpAddr::from_str(name) {
-        return Ok(SanType::IpAddress(ip));
-    }
-    let refused = || AuthorityError::Name {
-        name: name.to_owned(),
-    };
-    rustls_pki_types::DnsName::try_from(name).map_err(|_| refused())?;
-    Ok(SanType::DnsName(name.try_into().map_err(|_| refused())?))
-}
-
-/// Certificates count whole seconds.
-fn calendar(time: Timestamp) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(time.as_millis().div_euclid(1000))
-        .expect("a Timestamp lies between the years 0 and 9999")
-}
-
-fn whole_second(time: OffsetDateTime) -> Timestamp {
-    Timestamp::from_millis(time.unix_timestamp() * 1000)
 }
 
 /// How long a runtime's certificate lasts at every security level. A day is what SPIRE's, step-ca's
@@ -384,14 +314,9 @@ const KERNEL_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 /// Certificates begin five minutes early: a machine whose clock is that far behind still connects.
 pub const BACKDATE_MS: u64 = 5 * 60 * 1000;
 
-/// Ten years: the root is replaced by a rotation, not by running out.
-const ROOT_TTL_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
-
 /// 128 random bits: twice what the CA/Browser Forum asks for, within RFC 5280's 20 bytes.
 const SERIAL_BYTES: usize = 16;
 
-/// The install id follows; [`Authority::open`] reads it back.
-const ROOT_NAME: &str = "provost root ";
 const KEY_FILE: &str = "ca.key";
 const ROOT_FILE: &str = "root.pem";
 

@@ -1,9 +1,9 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use rcgen::string::Ia5String;
-use x509_parser::extensions::GeneralName;
+use rcgen::{BasicConstraints, SanType, string::Ia5String};
+use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
-use super::*;
+use super::{contents::ROOT_TTL_MS, *};
 use crate::certificate::{CertificateFault, Leaf};
 
 const A: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
