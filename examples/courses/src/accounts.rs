@@ -72,7 +72,11 @@ impl Accounts {
     pub(crate) async fn turn(&self, key: Key) -> Turn<'_> {
         let stripes = u64::try_from(self.stripes.len()).expect("64 fits");
         let stripe = usize::try_from(self.hasher.hash_one(key) % stripes).expect("below 64");
-        Turn { accounts: self, key, _held: self.stripes[stripe].lock().await }
+        Turn {
+            accounts: self,
+            key,
+            _held: self.stripes[stripe].lock().await,
+        }
     }
 
     /// Reads an account as it was last written; a person not seen before has an empty one.
@@ -83,7 +87,12 @@ impl Accounts {
 
     /// The accounts with events still to be told.
     pub(crate) fn waiting(&self) -> Vec<Key> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .copied()
+            .collect()
     }
 }
 
@@ -99,7 +108,11 @@ impl Turn<'_> {
         let root = self.accounts.root.clone();
         let key = self.key;
         file::blocking(move || file::write(&root, key, &account)).await?;
-        let mut waiting = self.accounts.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self
+            .accounts
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if waits {
             waiting.insert(key);
         } else {

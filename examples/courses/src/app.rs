@@ -103,8 +103,12 @@ impl App {
             .map_err(|error| setup("the connector's address", error))?;
         let provider = IdentityProvider::new(&config.issuer_url, &config.client_id)
             .map_err(|error| setup("the issuer's address", error))?;
-        let public_url = config.public_url.unwrap_or_else(|| format!("http://{bound}"));
-        let minutes = config.session_ttl_minutes.min(crate::config::SESSION_TTL_MINUTES_MAX);
+        let public_url = config
+            .public_url
+            .unwrap_or_else(|| format!("http://{bound}"));
+        let minutes = config
+            .session_ttl_minutes
+            .min(crate::config::SESSION_TTL_MINUTES_MAX);
         Ok(Self {
             catalog,
             connector,
@@ -134,16 +138,17 @@ async fn sweep(app: Arc<App>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         for session in app.sessions.take_expired() {
-            app.end_session(&session, "expired", uuid::Uuid::now_v7()).await;
+            app.end_session(&session, "expired", uuid::Uuid::now_v7())
+                .await;
         }
     }
 }
 
-fn setup(
-    what: &'static str,
-    source: impl std::error::Error + Send + Sync + 'static,
-) -> RunError {
-    RunError::Setup { what, source: Box::new(source) }
+fn setup(what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> RunError {
+    RunError::Setup {
+        what,
+        source: Box::new(source),
+    }
 }
 
 /// Logins that may wait for two other processes at once; the 33rd is told to try again.

@@ -26,7 +26,6 @@ pub(crate) struct Registration {
     pub(crate) runtime_id: Uuid,
     pub(crate) status: String,
     token: Secret,
-    interval_ms: u64,
     generation: u64,
 }
 
@@ -78,12 +77,18 @@ impl Connector {
 
     /// The registration in force, if there is one.
     pub(crate) fn registration(&self) -> Option<Arc<Registration>> {
-        self.registration.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.registration
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How the runtime stands, as last heard.
     pub(crate) fn standing(&self) -> Standing {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.standing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Registers, unless somebody did since `seen`; the new token replaces the old.
@@ -111,13 +116,14 @@ impl Connector {
             runtime_id: answer.runtime_id,
             status: answer.status,
             token: Secret::new(answer.runtime_token),
-            interval_ms: answer.policies_applied.heartbeat_interval_ms,
             generation: seen.map_or(1, |seen| seen + 1),
         });
         tracing::info!(runtime.id = %registration.runtime_id, status = %registration.status,
             contract = %answer.contract_version, "registered");
-        *self.registration.write().unwrap_or_else(PoisonError::into_inner) =
-            Some(Arc::clone(&registration));
+        *self
+            .registration
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&registration));
         Ok(registration)
     }
 
@@ -138,7 +144,10 @@ impl Connector {
         self.hear(answered.as_ref().ok());
         let beat = answered?;
         if !beat.directives.is_empty() {
-            tracing::info!(count = beat.directives.len(), "directives heard; the connector acts on them");
+            tracing::info!(
+                count = beat.directives.len(),
+                "directives heard; the connector acts on them"
+            );
         }
         Ok(Duration::from_millis(beat.heartbeat_interval_ms))
     }
@@ -179,7 +188,11 @@ impl Connector {
 
     /// Reports an event; when this returns, the connector has it durably.
     pub(crate) async fn audit(&self, event: &Event) -> Result<(), ConnectorError> {
-        let call = Call::new("/kernel/audit/events", event.tenant_id, event.correlation_id);
+        let call = Call::new(
+            "/kernel/audit/events",
+            event.tenant_id,
+            event.correlation_id,
+        );
         let _: serde_json::Value = self.send(call, &json!({ "event": event })).await?;
         Ok(())
     }
@@ -198,7 +211,9 @@ impl Connector {
         let held = self.registered()?;
         match self.transport.send(&call.authorised(&held), body).await {
             Err(ConnectorError::Refused { code, .. }) if code == "token_refused" => {
-                let renewed = self.register(Some(held.generation), call.correlation).await?;
+                let renewed = self
+                    .register(Some(held.generation), call.correlation)
+                    .await?;
                 self.transport.send(&call.authorised(&renewed), body).await
             }
             answered => answered,

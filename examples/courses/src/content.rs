@@ -110,7 +110,10 @@ impl Catalog {
                 Some(folder) => std::fs::read(folder.join(path)),
                 None => builtin::file(path),
             };
-            bytes.map_err(|source| ContentError::Unreadable { path: path.to_owned(), source })
+            bytes.map_err(|source| ContentError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })
         };
         let listed: CatalogFile = parse("catalog.toml", &read("catalog.toml")?)?;
         let courses = listed
@@ -153,7 +156,13 @@ impl Course {
         for exercise in &file.exercises {
             exercise.sound().map_err(|what| invalid(&path, what))?;
         }
-        Ok(Self { id, title: file.title, summary: file.summary, lessons, exercises: file.exercises })
+        Ok(Self {
+            id,
+            title: file.title,
+            summary: file.summary,
+            lessons,
+            exercises: file.exercises,
+        })
     }
 
     /// Finds a lesson by its number, from 1.
@@ -173,7 +182,7 @@ impl Exercise {
         self.questions
             .iter()
             .zip(answers)
-            .filter(|(question, answer)| **answer == Some(question.answer))
+            .filter(|(question, answer)| question.is_right(answer))
             .count()
     }
 
@@ -186,10 +195,21 @@ impl Exercise {
         if self.questions.is_empty() || self.pass_percent > 100 {
             return Err(format!("exercise {} cannot be graded", self.id));
         }
-        match self.questions.iter().find(|question| question.answer >= question.options.len()) {
+        match self
+            .questions
+            .iter()
+            .find(|question| question.answer >= question.options.len())
+        {
             Some(question) => Err(format!("no option is right for: {}", question.prompt)),
             None => Ok(()),
         }
+    }
+}
+
+impl Question {
+    /// Whether an answer is the right one.
+    pub(crate) fn is_right(&self, answer: &Option<usize>) -> bool {
+        *answer == Some(self.answer)
     }
 }
 
@@ -202,7 +222,10 @@ fn text(path: &str, bytes: Vec<u8>) -> Result<String, ContentError> {
 }
 
 fn invalid(path: &str, what: String) -> ContentError {
-    ContentError::Invalid { path: path.to_owned(), what }
+    ContentError::Invalid {
+        path: path.to_owned(),
+        what,
+    }
 }
 
 #[cfg(test)]
@@ -213,13 +236,22 @@ mod tests {
     fn the_built_in_catalog_has_three_courses_eight_lessons_two_exercises_and_a_small_video() {
         let catalog = Catalog::load(None).unwrap();
         assert_eq!(catalog.courses.len(), 3);
-        let lessons: Vec<&Lesson> =
-            catalog.courses.iter().flat_map(|course| &course.lessons).collect();
+        let lessons: Vec<&Lesson> = catalog
+            .courses
+            .iter()
+            .flat_map(|course| &course.lessons)
+            .collect();
         assert_eq!(lessons.len(), 8);
-        let exercises: usize = catalog.courses.iter().map(|course| course.exercises.len()).sum();
+        let exercises: usize = catalog
+            .courses
+            .iter()
+            .map(|course| course.exercises.len())
+            .sum();
         assert_eq!(exercises, 2);
-        let videos: Vec<&Bytes> =
-            lessons.iter().filter_map(|lesson| lesson.video.as_ref()).collect();
+        let videos: Vec<&Bytes> = lessons
+            .iter()
+            .filter_map(|lesson| lesson.video.as_ref())
+            .collect();
         assert!(matches!(videos[..], [video] if video.len() < 300 * 1024));
     }
 
@@ -227,7 +259,11 @@ mod tests {
     fn the_files_in_the_folder_are_those_built_in() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("content");
         let titles = |catalog: Catalog| -> Vec<String> {
-            catalog.courses.into_iter().map(|course| course.title).collect()
+            catalog
+                .courses
+                .into_iter()
+                .map(|course| course.title)
+                .collect()
         };
         assert_eq!(
             titles(Catalog::load(Some(&folder)).unwrap()),

@@ -97,7 +97,12 @@ impl Browser {
     /// When the login form is not shown.
     pub async fn log_in(&self, username: &str, password: &str) -> Result<Page, DriveError> {
         let form = self.get("/login").await?;
-        self.submit(&form, "login", &[("username", username), ("password", password)]).await
+        self.submit(
+            &form,
+            "login",
+            &[("username", username), ("password", password)],
+        )
+        .await
     }
 
     /// Gets a page, following redirects.
@@ -126,9 +131,14 @@ impl Browser {
         })?;
         let mut fields = form.fields;
         fields.retain(|(name, _)| !filled.iter().any(|(other, _)| other == name));
-        fields.extend(filled.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        fields.extend(
+            filled
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         let url = join(&page.url, &form.action)?;
-        self.follow(self.http.post(url.clone()).form(&fields), url).await
+        self.follow(self.http.post(url.clone()).form(&fields), url)
+            .await
     }
 
     /// Sends one request with this browser's cookies, following nothing; for ranges and refusals.
@@ -189,14 +199,23 @@ impl Page {
     pub fn text(&self, id: &str) -> Option<String> {
         let (_, after) = self.body.split_once(&format!("id=\"{id}\""))?;
         let (_, inside) = after.split_once('>')?;
-        inside.split_once('<').map(|(text, _)| unescape(text.trim()))
+        inside
+            .split_once('<')
+            .map(|(text, _)| unescape(text.trim()))
     }
 }
 
 async fn page(answer: reqwest::Response, url: Url) -> Result<Page, DriveError> {
     let correlation_id = answer.headers().get("x-correlation-id");
-    let correlation_id = correlation_id.and_then(|id| id.to_str().ok()).map(str::to_owned);
-    Ok(Page { status: answer.status().as_u16(), url, body: answer.text().await?, correlation_id })
+    let correlation_id = correlation_id
+        .and_then(|id| id.to_str().ok())
+        .map(str::to_owned);
+    Ok(Page {
+        status: answer.status().as_u16(),
+        url,
+        body: answer.text().await?,
+        correlation_id,
+    })
 }
 
 fn fields(html: &str) -> Vec<(String, String)> {
@@ -205,7 +224,10 @@ fn fields(html: &str) -> Vec<(String, String)> {
         .filter_map(|rest| rest.split_once('>').map(|(tag, _)| tag))
         .filter(|tag| attribute(tag, "type").as_deref() != Some("radio"))
         .filter_map(|tag| {
-            Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default()))
+            Some((
+                attribute(tag, "name")?,
+                attribute(tag, "value").unwrap_or_default(),
+            ))
         })
         .collect()
 }
@@ -224,7 +246,8 @@ fn unescape(text: &str) -> String {
 }
 
 fn join(base: &Url, path: &str) -> Result<Url, DriveError> {
-    base.join(path).map_err(|_| DriveError::Address(path.to_owned()))
+    base.join(path)
+        .map_err(|_| DriveError::Address(path.to_owned()))
 }
 
 /// Longer than any page of the pilot may take.

@@ -46,7 +46,12 @@ pub struct Config {
     #[arg(long, env = "ISSUER_CLIENT_ID", default_value = "courses")]
     pub client_id: String,
     /// Where a login may lead back to, to the letter; may be given several times
-    #[arg(long = "redirect-uri", env = "ISSUER_REDIRECT_URIS", value_delimiter = ',', required = true)]
+    #[arg(
+        long = "redirect-uri",
+        env = "ISSUER_REDIRECT_URIS",
+        value_delimiter = ',',
+        required = true
+    )]
     pub redirect_uris: Vec<String>,
     /// The file with the users, as `courses issuer-user` writes it
     #[arg(long, env = "ISSUER_USERS")]
@@ -114,7 +119,9 @@ pub async fn run(
     let bind = |source| RunError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     let bound = listener.local_addr().map_err(bind)?;
-    let url = config.issuer_url.unwrap_or_else(|| format!("http://{bound}"));
+    let url = config
+        .issuer_url
+        .unwrap_or_else(|| format!("http://{bound}"));
     let issuer = Arc::new(Issuer {
         url: url.trim_end_matches('/').to_owned(),
         client_id: config.client_id,
@@ -151,13 +158,23 @@ async fn protect(request: Request, next: Next) -> Response {
         Err(_) => http::StatusCode::SERVICE_UNAVAILABLE.into_response(),
     };
     let headers = answer.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static("default-src 'none'; style-src 'self'"));
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'",
+        ));
     answer
 }
 

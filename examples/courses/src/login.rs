@@ -85,7 +85,9 @@ impl IdentityProvider {
             .map_err(|error| LoginError::Address(format!("{issuer}: {error}")))?;
         let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
         if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-            return Err(LoginError::Address(format!("{issuer}: https, or http on loopback")));
+            return Err(LoginError::Address(format!(
+                "{issuer}: https, or http on loopback"
+            )));
         }
         let mut http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -149,17 +151,27 @@ impl IdentityProvider {
         let status = answer.status();
         let bytes = limited(answer).await?;
         if !status.is_success() {
-            return Err(LoginError::Refused { status: status.as_u16() });
+            return Err(LoginError::Refused {
+                status: status.as_u16(),
+            });
         }
         let tokens: Tokens =
             serde_json::from_slice(&bytes).map_err(|_| LoginError::Answer("token answer"))?;
         let claims = self.belongs(&tokens.id_token, &login.nonce)?;
-        Ok(Ticket { token: Secret::new(tokens.id_token), name: claims.name })
+        Ok(Ticket {
+            token: Secret::new(tokens.id_token),
+            name: claims.name,
+        })
     }
 
     fn belongs(&self, token: &str, nonce: &str) -> Result<Claims, LoginError> {
-        let payload = token.split('.').nth(1).ok_or(LoginError::Answer("id_token"))?;
-        let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| LoginError::Answer("id_token"))?;
+        let payload = token
+            .split('.')
+            .nth(1)
+            .ok_or(LoginError::Answer("id_token"))?;
+        let json = URL_SAFE_NO_PAD
+            .decode(payload)
+            .map_err(|_| LoginError::Answer("id_token"))?;
         let claims: Claims =
             serde_json::from_slice(&json).map_err(|_| LoginError::Answer("id_token"))?;
         let for_us = match &claims.aud {
@@ -172,7 +184,11 @@ impl IdentityProvider {
         if !for_us {
             return Err(LoginError::Foreign("audience"));
         }
-        if !claims.nonce.as_deref().is_some_and(|held| same(held, nonce)) {
+        if !claims
+            .nonce
+            .as_deref()
+            .is_some_and(|held| same(held, nonce))
+        {
             return Err(LoginError::Foreign("nonce"));
         }
         Ok(claims)
@@ -182,11 +198,18 @@ impl IdentityProvider {
         self.discovered
             .get_or_try_init(|| async {
                 let url = format!("{}/.well-known/openid-configuration", self.issuer);
-                let answer = self.http.get(url).send().await.map_err(LoginError::Unreachable)?;
+                let answer = self
+                    .http
+                    .get(url)
+                    .send()
+                    .await
+                    .map_err(LoginError::Unreachable)?;
                 let found: Discovery = serde_json::from_slice(&limited(answer).await?)
                     .map_err(|_| LoginError::Answer("discovery document"))?;
                 if found.issuer.trim_end_matches('/') != self.issuer {
-                    return Err(LoginError::Answer("another issuer in the discovery document"));
+                    return Err(LoginError::Answer(
+                        "another issuer in the discovery document",
+                    ));
                 }
                 Ok(found)
             })
@@ -231,7 +254,10 @@ mod tests {
             (token(ours, "courses", "m"), "nonce"),
         ] {
             let refused = provider.belongs(&foreign, "n").err().unwrap();
-            assert!(matches!(refused, LoginError::Foreign(named) if named == what), "{what}");
+            assert!(
+                matches!(refused, LoginError::Foreign(named) if named == what),
+                "{what}"
+            );
         }
     }
 

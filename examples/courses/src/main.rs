@@ -42,19 +42,40 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let bound = |address| tracing::info!(%address, "listening");
     match Arguments::parse().command {
-        Command::Web(config) => run(config, bound, stopped()).await.context("the pilot ended")?,
+        Command::Web(config) => run(config, bound, stopped())
+            .await
+            .context("the pilot ended")?,
         Command::Issuer(config) => {
-            issuer::run(config, bound, stopped()).await.context("the issuer ended")?;
+            issuer::run(config, bound, stopped())
+                .await
+                .context("the issuer ended")?;
         }
-        Command::IssuerUser { users, username, name, email } => {
+        Command::IssuerUser {
+            users,
+            username,
+            name,
+            email,
+        } => {
             let mut password = String::new();
-            std::io::stdin().take(256).read_to_string(&mut password).context("no password read")?;
+            std::io::stdin()
+                .take(256)
+                .read_to_string(&mut password)
+                .context("no password read")?;
             let password = password.trim_end_matches(['\r', '\n']);
-            anyhow::ensure!(password.len() >= 8, "a password has eight characters at least");
-            issuer::write_users(&users, &[issuer::User::new(&username, &name, &email, password)])?;
+            anyhow::ensure!(
+                password.len() >= 8,
+                "a password has eight characters at least"
+            );
+            issuer::write_users(
+                &users,
+                &[issuer::User::new(&username, &name, &email, password)],
+            )?;
         }
     }
     Ok(())

@@ -34,7 +34,10 @@ pub(crate) async fn serve(
             continue;
         };
         let connection = builder()
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
+            .serve_connection(
+                TokioIo::new(stream),
+                TowerToHyperService::new(router.clone()),
+            )
             .into_owned();
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
@@ -44,7 +47,10 @@ pub(crate) async fn serve(
             drop(permit);
         });
     }
-    if tokio::time::timeout(DRAIN_MAX, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(DRAIN_MAX, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::info!("connections still open at the end of the drain");
     }
 }

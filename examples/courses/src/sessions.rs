@@ -68,7 +68,10 @@ impl Session {
 
 impl Sessions {
     pub(crate) fn new(ttl: Duration) -> Self {
-        Self { ttl, held: Mutex::default() }
+        Self {
+            ttl,
+            held: Mutex::default(),
+        }
     }
 
     /// Whether there is room for one more.
@@ -80,8 +83,10 @@ impl Sessions {
     pub(crate) fn insert(&self, session: Session) -> (String, Option<Arc<Session>>) {
         let token = random_token();
         let mut held = lock(&self.held);
-        let mut of_person: Vec<(&String, &Arc<Session>)> =
-            held.iter().filter(|(_, other)| other.key == session.key).collect();
+        let mut of_person: Vec<(&String, &Arc<Session>)> = held
+            .iter()
+            .filter(|(_, other)| other.key == session.key)
+            .collect();
         of_person.sort_by_key(|(_, other)| other.begun);
         let oldest = (of_person.len() >= SESSIONS_EACH_MAX).then(|| of_person[0].0.clone());
         let gone = oldest.and_then(|digest| held.remove(&digest));
@@ -98,8 +103,10 @@ impl Sessions {
     /// Takes a session out of force; none when somebody else already did.
     pub(crate) fn take(&self, id: Uuid) -> Option<Arc<Session>> {
         let mut held = lock(&self.held);
-        let digest =
-            held.iter().find(|(_, session)| session.id == id).map(|(digest, _)| digest.clone())?;
+        let digest = held
+            .iter()
+            .find(|(_, session)| session.id == id)
+            .map(|(digest, _)| digest.clone())?;
         held.remove(&digest)
     }
 
@@ -107,12 +114,18 @@ impl Sessions {
     pub(crate) fn take_expired(&self) -> Vec<Arc<Session>> {
         let ttl = self.ttl;
         let expired = |_: &String, session: &mut Arc<Session>| session.begun.elapsed() >= ttl;
-        lock(&self.held).extract_if(expired).map(|(_, session)| session).collect()
+        lock(&self.held)
+            .extract_if(expired)
+            .map(|(_, session)| session)
+            .collect()
     }
 
     /// Takes all of them.
     pub(crate) fn take_all(&self) -> Vec<Arc<Session>> {
-        lock(&self.held).drain().map(|(_, session)| session).collect()
+        lock(&self.held)
+            .drain()
+            .map(|(_, session)| session)
+            .collect()
     }
 
     /// Counts them.
@@ -139,8 +152,10 @@ impl PendingLogins {
         let mut held = lock(&self.0);
         held.retain(|_, login| login.begun.elapsed() < LOGIN_MAX);
         if held.len() >= LOGINS_MAX
-            && let Some(oldest) =
-                held.iter().min_by_key(|(_, login)| login.begun).map(|(state, _)| state.clone())
+            && let Some(oldest) = held
+                .iter()
+                .min_by_key(|(_, login)| login.begun)
+                .map(|(state, _)| state.clone())
         {
             held.remove(&oldest);
         }
@@ -150,7 +165,9 @@ impl PendingLogins {
 
     /// Takes the login of a state, once.
     pub(crate) fn take(&self, state: &str) -> Option<PendingLogin> {
-        lock(&self.0).remove(state).filter(|login| login.begun.elapsed() < LOGIN_MAX)
+        lock(&self.0)
+            .remove(state)
+            .filter(|login| login.begun.elapsed() < LOGIN_MAX)
     }
 }
 
@@ -172,7 +189,10 @@ mod tests {
     use super::*;
 
     fn key() -> Key {
-        Key { tenant: Uuid::now_v7(), identity: Uuid::now_v7() }
+        Key {
+            tenant: Uuid::now_v7(),
+            identity: Uuid::now_v7(),
+        }
     }
 
     #[test]
@@ -182,7 +202,12 @@ mod tests {
         let (other, _) = sessions.insert(Session::new(theirs, String::new()));
         let (first, _) = sessions.insert(Session::new(mine, String::new()));
         for _ in 1..SESSIONS_EACH_MAX {
-            assert!(sessions.insert(Session::new(mine, String::new())).1.is_none());
+            assert!(
+                sessions
+                    .insert(Session::new(mine, String::new()))
+                    .1
+                    .is_none()
+            );
         }
         let (_, gone) = sessions.insert(Session::new(mine, String::new()));
         assert_eq!(gone.unwrap().key, mine);

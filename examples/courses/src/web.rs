@@ -46,8 +46,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/callback", get(login::callback))
         .route("/logout", post(login::logout))
         .route("/courses/{course}", get(courses::show))
-        .route("/courses/{course}/lessons/{lesson}", get(lessons::show).post(lessons::complete))
-        .route("/courses/{course}/lessons/{lesson}/video", get(lessons::video))
+        .route(
+            "/courses/{course}/lessons/{lesson}",
+            get(lessons::show).post(lessons::complete),
+        )
+        .route(
+            "/courses/{course}/lessons/{lesson}/video",
+            get(lessons::video),
+        )
         .route(
             "/courses/{course}/exercises/{exercise}",
             get(exercises::show).post(exercises::submit),
@@ -69,15 +75,28 @@ impl Visit {
     /// Refuses a form that this session's own page did not make.
     pub(crate) fn own_form(&self, csrf: &str) -> Result<&Session, Failure> {
         let session = self.session()?;
-        if same(csrf, &session.csrf) { Ok(session) } else { Err(Failure::ForeignForm) }
+        if same(csrf, &session.csrf) {
+            Ok(session)
+        } else {
+            Err(Failure::ForeignForm)
+        }
     }
 }
 
 /// Gives a request its correlation id and session, a deadline, and its failure a page.
 async fn accompany(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let session = cookie(request.headers(), SESSION_COOKIE).and_then(|token| app.sessions.find(token));
-    let visit = Visit { app, correlation: Uuid::now_v7(), session };
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let session =
+        cookie(request.headers(), SESSION_COOKIE).and_then(|token| app.sessions.find(token));
+    let visit = Visit {
+        app,
+        correlation: Uuid::now_v7(),
+        session,
+    };
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
     let asked = request.method().clone();
     request.extensions_mut().insert(visit.clone());
     // A task of its own: an action that has begun ends even if the browser leaves, and a panic
@@ -99,11 +118,16 @@ async fn accompany(State(app): State<Arc<App>>, mut request: Request, next: Next
 fn protect(answer: &mut Response, correlation: Uuid) {
     let headers = answer.headers_mut();
     let correlation = HeaderValue::from_str(&correlation.to_string());
-    headers.insert("x-correlation-id", correlation.expect("a UUID is made of visible ASCII"));
+    headers.insert(
+        "x-correlation-id",
+        correlation.expect("a UUID is made of visible ASCII"),
+    );
     for (name, value) in PROTECTIONS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
 }
 
 async fn style() -> ([(header::HeaderName, &'static str); 2], &'static str) {

@@ -40,7 +40,9 @@ pub(crate) enum StoreError {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Thread)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| StoreError::Thread)?
 }
 
 pub(super) fn read(root: &Path, key: Key) -> Result<Account, StoreError> {
@@ -51,12 +53,17 @@ pub(super) fn read(root: &Path, key: Key) -> Result<Account, StoreError> {
         Err(error) => return Err(at(&path)(error)),
     };
     let mut bytes = Vec::new();
-    file.take(ACCOUNT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(at(&path))?;
+    file.take(ACCOUNT_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(at(&path))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > ACCOUNT_BYTES_MAX) {
         return Err(StoreError::TooLarge { path });
     }
-    let account: Account = serde_json::from_slice(&bytes)
-        .map_err(|source| StoreError::Damaged { path: path.clone(), source })?;
+    let account: Account =
+        serde_json::from_slice(&bytes).map_err(|source| StoreError::Damaged {
+            path: path.clone(),
+            source,
+        })?;
     if account.key() != key {
         return Err(StoreError::Misplaced { path });
     }
@@ -66,8 +73,10 @@ pub(super) fn read(root: &Path, key: Key) -> Result<Account, StoreError> {
 pub(super) fn write(root: &Path, key: Key, account: &Account) -> Result<(), StoreError> {
     let path = place(root, key);
     let folder = root.join(key.tenant.to_string());
-    let bytes = serde_json::to_vec(account)
-        .map_err(|source| StoreError::Damaged { path: path.clone(), source })?;
+    let bytes = serde_json::to_vec(account).map_err(|source| StoreError::Damaged {
+        path: path.clone(),
+        source,
+    })?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > ACCOUNT_BYTES_MAX) {
         return Err(StoreError::TooLarge { path });
     }
@@ -76,11 +85,15 @@ pub(super) fn write(root: &Path, key: Key, account: &Account) -> Result<(), Stor
     if fresh {
         sync_folder(root)?;
     }
-    let mut draft =
-        tempfile::Builder::new().prefix(DRAFT).tempfile_in(&folder).map_err(at(&folder))?;
+    let mut draft = tempfile::Builder::new()
+        .prefix(DRAFT)
+        .tempfile_in(&folder)
+        .map_err(at(&folder))?;
     draft.write_all(&bytes).map_err(at(&path))?;
     draft.as_file().sync_all().map_err(at(&path))?;
-    draft.persist(&path).map_err(|error| at(&path)(error.error))?;
+    draft
+        .persist(&path)
+        .map_err(|error| at(&path)(error.error))?;
     sync_folder(&folder)
 }
 
@@ -90,14 +103,21 @@ pub(super) fn scan(root: &Path) -> Result<Vec<Left>, StoreError> {
     let mut found = Vec::new();
     for tenant in fs::read_dir(root).map_err(at(root))? {
         let folder = tenant.map_err(at(root))?.path();
-        let Some(tenant) = id_of(&folder) else { continue };
+        let Some(tenant) = id_of(&folder) else {
+            continue;
+        };
         for entry in fs::read_dir(&folder).map_err(at(&folder))? {
             let path = entry.map_err(at(&folder))?.path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DRAFT)) {
+            if path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(DRAFT))
+            {
                 fs::remove_file(&path).map_err(at(&path))?;
                 continue;
             }
-            let Some(identity) = id_of(&path) else { continue };
+            let Some(identity) = id_of(&path) else {
+                continue;
+            };
             let key = Key { tenant, identity };
             let account = read(root, key)?;
             if !account.outbox.is_empty() || !account.open_sessions.is_empty() {
@@ -114,11 +134,14 @@ fn id_of(path: &Path) -> Option<Uuid> {
 }
 
 fn place(root: &Path, key: Key) -> PathBuf {
-    root.join(key.tenant.to_string()).join(format!("{}.json", key.identity))
+    root.join(key.tenant.to_string())
+        .join(format!("{}.json", key.identity))
 }
 
 fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(at(folder))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
@@ -136,7 +159,10 @@ mod tests {
     use super::*;
 
     fn key() -> Key {
-        Key { tenant: Uuid::now_v7(), identity: Uuid::now_v7() }
+        Key {
+            tenant: Uuid::now_v7(),
+            identity: Uuid::now_v7(),
+        }
     }
 
     #[test]
@@ -147,7 +173,9 @@ mod tests {
         account.name = "Ada".to_owned();
         write(folder.path(), key, &account).unwrap();
         assert_eq!(read(folder.path(), key).unwrap(), account);
-        let files = fs::read_dir(folder.path().join(key.tenant.to_string())).unwrap().count();
+        let files = fs::read_dir(folder.path().join(key.tenant.to_string()))
+            .unwrap()
+            .count();
         assert_eq!(files, 1);
     }
 
@@ -156,10 +184,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mine = key();
         write(folder.path(), mine, &Account::new(mine)).unwrap();
-        let theirs = Key { tenant: Uuid::now_v7(), identity: mine.identity };
+        let theirs = Key {
+            tenant: Uuid::now_v7(),
+            identity: mine.identity,
+        };
         fs::create_dir_all(folder.path().join(theirs.tenant.to_string())).unwrap();
         fs::copy(place(folder.path(), mine), place(folder.path(), theirs)).unwrap();
-        assert!(matches!(read(folder.path(), theirs), Err(StoreError::Misplaced { .. })));
+        assert!(matches!(
+            read(folder.path(), theirs),
+            Err(StoreError::Misplaced { .. })
+        ));
     }
 
     #[test]
@@ -168,13 +202,18 @@ mod tests {
         let key = key();
         let mut account = Account::new(key);
         let session = Uuid::now_v7();
-        account.open_sessions.insert(session, "2026-01-01T00:00:00.000Z".to_owned());
+        account
+            .open_sessions
+            .insert(session, "2026-01-01T00:00:00.000Z".to_owned());
         write(folder.path(), key, &account).unwrap();
         let draft = folder.path().join(key.tenant.to_string()).join(".draft-x");
         fs::write(&draft, "{").unwrap();
         assert_eq!(
             scan(folder.path()).unwrap(),
-            vec![Left { key, sessions: vec![session] }]
+            vec![Left {
+                key,
+                sessions: vec![session]
+            }]
         );
         assert!(!draft.exists());
     }

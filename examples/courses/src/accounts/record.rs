@@ -65,7 +65,11 @@ impl Account {
 
     /// Takes in that a lesson was opened; answers whether it was the first time.
     pub(crate) fn start_lesson(&mut self, course: &str, lesson: usize) -> bool {
-        self.progress.entry(course.to_owned()).or_default().started.insert(lesson)
+        self.progress
+            .entry(course.to_owned())
+            .or_default()
+            .started
+            .insert(lesson)
     }
 
     /// Takes in that a lesson was completed; answers whether it was the first time.
@@ -77,8 +81,13 @@ impl Account {
 
     /// Marks the course completed if all of it is; answers whether that is new.
     pub(crate) fn complete_course(&mut self, course: &Course, now: &str) -> bool {
-        let done = course.exercises.iter().all(|exercise| self.passed(exercise));
-        let Some(progress) = self.progress.get_mut(&course.id) else { return false };
+        let done = course
+            .exercises
+            .iter()
+            .all(|exercise| self.passed(exercise));
+        let Some(progress) = self.progress.get_mut(&course.id) else {
+            return false;
+        };
         let whole = progress.completed.len() == course.lessons.len();
         if !(done && whole) || progress.completed_at.is_some() {
             return false;
@@ -127,7 +136,10 @@ impl Account {
 
     /// The latest attempt at an exercise.
     pub(crate) fn latest(&self, exercise: &str) -> Option<&Attempt> {
-        self.attempts.iter().rev().find(|attempt| attempt.exercise == exercise)
+        self.attempts
+            .iter()
+            .rev()
+            .find(|attempt| attempt.exercise == exercise)
     }
 
     /// The best score at an exercise.
@@ -137,7 +149,10 @@ impl Account {
 
     /// Whose account this is.
     pub(crate) fn key(&self) -> Key {
-        Key { tenant: self.tenant_id, identity: self.identity_id }
+        Key {
+            tenant: self.tenant_id,
+            identity: self.identity_id,
+        }
     }
 
     fn passed(&self, exercise: &Exercise) -> bool {

@@ -49,13 +49,13 @@ impl Reporter {
 
 impl App {
     /// Makes a reporter, once the runtime is registered.
-    pub(crate) fn reporter(
-        &self,
-        key: Key,
-        correlation: Uuid,
-    ) -> Result<Reporter, ConnectorError> {
+    pub(crate) fn reporter(&self, key: Key, correlation: Uuid) -> Result<Reporter, ConnectorError> {
         let runtime = self.connector.registered()?.runtime_id;
-        Ok(Reporter { runtime, key, correlation })
+        Ok(Reporter {
+            runtime,
+            key,
+            correlation,
+        })
     }
 
     /// Changes an account durably and tells the events the change put into the outbox.
@@ -81,7 +81,10 @@ impl App {
 
     /// Tells that a session has ended; if nobody hears it, it is kept and told later.
     pub(crate) async fn end_session(&self, session: &Session, reason: &str, correlation: Uuid) {
-        if let Err(error) = self.close(session.key, &[session.id], reason, correlation).await {
+        if let Err(error) = self
+            .close(session.key, &[session.id], reason, correlation)
+            .await
+        {
             tracing::warn!(error = %error, session.id = %session.id, "end of session not yet told");
         }
     }
@@ -95,8 +98,7 @@ impl App {
 
     /// Ends what an earlier process left open, then tells every event still waiting.
     pub(crate) async fn deliver_all(&self) {
-        let left =
-            std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
         for left in left {
             let closed = self
                 .close(left.key, &left.sessions, "interrupted", Uuid::now_v7())
@@ -114,7 +116,9 @@ impl App {
 
     /// Tells the operator that something went wrong which should not.
     pub(crate) async fn report_error(&self, what: &str, correlation: Uuid) {
-        let Ok(held) = self.connector.registered() else { return };
+        let Ok(held) = self.connector.registered() else {
+            return;
+        };
         let event = Event {
             event_id: Uuid::now_v7(),
             tenant_id: self.connector.operator(),
@@ -146,7 +150,9 @@ impl App {
             if let Some(started_at) = account.open_sessions.remove(id) {
                 let payload =
                     json!({ "session_id": id, "started_at": started_at, "reason": reason });
-                account.outbox.push(reporter.event("session.ended", payload));
+                account
+                    .outbox
+                    .push(reporter.event("session.ended", payload));
                 closed = true;
             }
         }
@@ -157,7 +163,9 @@ impl App {
     }
 
     async fn keep(&self, turn: &Turn<'_>, account: &Account) -> Result<(), ActionError> {
-        turn.write(account.clone()).await.inspect_err(|_| self.store_failed())?;
+        turn.write(account.clone())
+            .await
+            .inspect_err(|_| self.store_failed())?;
         self.store_failing.store(false, Ordering::Relaxed);
         Ok(())
     }
@@ -196,5 +204,11 @@ impl App {
 /// Refusals that no repetition changes: the event itself is not acceptable, or is there already
 /// with other bytes. Held back it would block its person for ever.
 fn hopeless(error: &ConnectorError) -> bool {
-    matches!(error, ConnectorError::Refused { status: 400 | 409 | 413 | 422, .. })
+    matches!(
+        error,
+        ConnectorError::Refused {
+            status: 400 | 409 | 413 | 422,
+            ..
+        }
+    )
 }

@@ -34,7 +34,9 @@ async fn attempt(app: &App) -> Result<Duration, super::ConnectorError> {
     if held.is_none() {
         app.connector.register(None, Uuid::now_v7()).await?;
     }
-    app.connector.heartbeat(app.degraded(), app.sessions.count()).await
+    app.connector
+        .heartbeat(app.degraded(), app.sessions.count())
+        .await
 }
 
 /// A connector that is just starting is there within a second.

@@ -44,7 +44,13 @@ impl ConnectorError {
 
     /// Whether the kernel no longer lets this runtime act for the user: log in again.
     pub(crate) fn disowns(&self) -> bool {
-        matches!(self, Self::Refused { status: 401 | 403 | 404, .. })
+        matches!(
+            self,
+            Self::Refused {
+                status: 401 | 403 | 404,
+                ..
+            }
+        )
     }
 }
 
@@ -60,11 +66,20 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(path: &'a str, tenant: Uuid, correlation: Uuid) -> Self {
-        Self { path, tenant, correlation, idempotency: None, runtime: None }
+        Self {
+            path,
+            tenant,
+            correlation,
+            idempotency: None,
+            runtime: None,
+        }
     }
 
     pub(super) fn authorised(&self, held: &Registration) -> Self {
-        Self { runtime: Some((held.runtime_id, held.token.clone())), ..self.clone() }
+        Self {
+            runtime: Some((held.runtime_id, held.token.clone())),
+            ..self.clone()
+        }
     }
 }
 
@@ -79,7 +94,9 @@ impl Transport {
         let url = reqwest::Url::parse(base)
             .map_err(|error| ConnectorError::Address(format!("{base}: {error}")))?;
         if url.scheme() != "http" {
-            return Err(ConnectorError::Address(format!("{base}: http only, it is loopback")));
+            return Err(ConnectorError::Address(format!(
+                "{base}: http only, it is loopback"
+            )));
         }
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -88,7 +105,10 @@ impl Transport {
             .timeout(CALL_MAX)
             .build()
             .map_err(ConnectorError::Unreachable)?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned() })
+        Ok(Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+        })
     }
 
     pub(super) async fn send<T: DeserializeOwned>(
@@ -104,8 +124,9 @@ impl Transport {
             .header("X-Correlation-Id", call.correlation.to_string())
             .json(body);
         if let Some((runtime, token)) = &call.runtime {
-            request =
-                request.header("X-Runtime-Id", runtime.to_string()).bearer_auth(token.expose());
+            request = request
+                .header("X-Runtime-Id", runtime.to_string())
+                .bearer_auth(token.expose());
         }
         if let Some(key) = call.idempotency {
             request = request.header("Idempotency-Key", key.to_string());
@@ -119,7 +140,10 @@ impl Transport {
         let problem: Problem = serde_json::from_slice(&bytes).unwrap_or_default();
         tracing::debug!(status = status.as_u16(), code = %problem.code, detail = %problem.detail,
             correlation = %call.correlation, path = call.path, "refused by the connector");
-        Err(ConnectorError::Refused { status: status.as_u16(), code: problem.code })
+        Err(ConnectorError::Refused {
+            status: status.as_u16(),
+            code: problem.code,
+        })
     }
 }
 

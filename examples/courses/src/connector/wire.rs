@@ -12,14 +12,8 @@ use uuid::Uuid;
 pub(super) struct Registered {
     pub(super) runtime_id: Uuid,
     pub(super) status: String,
-    pub(super) policies_applied: Policies,
     pub(super) runtime_token: String,
     pub(super) contract_version: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Policies {
-    pub(super) heartbeat_interval_ms: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,10 +85,11 @@ pub(crate) struct Event {
 
 /// The present as the contract writes it: RFC 3339, UTC, milliseconds.
 pub(crate) fn now_rfc3339() -> String {
-    let format = format_description!(
-        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-    );
-    OffsetDateTime::now_utc().format(&format).expect("the format names only parts every time has")
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    OffsetDateTime::now_utc()
+        .format(&format)
+        .expect("the format names only parts every time has")
 }
 
 #[cfg(test)]

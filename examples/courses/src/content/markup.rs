@@ -29,7 +29,10 @@ pub(crate) fn parse(text: &str) -> Vec<Block> {
             continue;
         }
         if line.starts_with("```") {
-            let code: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
+            let code: Vec<&str> = lines
+                .by_ref()
+                .take_while(|line| !line.starts_with("```"))
+                .collect();
             blocks.push(Block::Code(code.join("\n")));
         } else if let Some(heading) = line.strip_prefix("## ") {
             blocks.push(Block::Heading(spans(heading)));
@@ -68,7 +71,11 @@ fn spans(mut text: &str) -> Vec<Span> {
             found.push(Span::Text(text[..start].to_owned()));
         }
         let body = inside[..end].to_owned();
-        found.push(if mark == "`" { Span::Code(body) } else { Span::Strong(body) });
+        found.push(if mark == "`" {
+            Span::Code(body)
+        } else {
+            Span::Strong(body)
+        });
         text = &inside[end + mark.len()..];
     }
     if !text.is_empty() {
@@ -78,7 +85,10 @@ fn spans(mut text: &str) -> Vec<Span> {
 }
 
 fn next_mark(text: &str) -> Option<(usize, &'static str)> {
-    ["`", "**"].into_iter().filter_map(|mark| Some((text.find(mark)?, mark))).min()
+    ["`", "**"]
+        .into_iter()
+        .filter_map(|mark| Some((text.find(mark)?, mark)))
+        .min()
 }
 
 #[cfg(test)]
@@ -106,6 +116,9 @@ mod tests {
 
     #[test]
     fn a_mark_that_is_never_closed_is_plain_text() {
-        assert_eq!(parse("a ** b"), vec![Block::Paragraph(vec![Span::Text("a ** b".to_owned())])]);
+        assert_eq!(
+            parse("a ** b"),
+            vec![Block::Paragraph(vec![Span::Text("a ** b".to_owned())])]
+        );
     }
 }

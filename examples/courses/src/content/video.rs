@@ -13,9 +13,13 @@ pub(crate) enum Slice {
 
 /// Reads a `Range` header's value for a file of `length` bytes.
 pub(crate) fn slice(range: Option<&str>, length: usize) -> Slice {
-    let Some(range) = range else { return Slice::Whole };
+    let Some(range) = range else {
+        return Slice::Whole;
+    };
     // A unit this server does not know is to be ignored, and so may be several ranges at once.
-    let Some(wanted) = range.trim().strip_prefix("bytes=") else { return Slice::Whole };
+    let Some(wanted) = range.trim().strip_prefix("bytes=") else {
+        return Slice::Whole;
+    };
     if wanted.contains(',') {
         return Slice::Whole;
     }
@@ -27,15 +31,24 @@ fn part(wanted: &str, length: usize) -> Option<Slice> {
     let (first, last) = wanted.split_once('-')?;
     if first.is_empty() {
         let tail = number(last)?;
-        return (tail > 0).then(|| Slice::Part { first: length.saturating_sub(tail), last: end });
+        return (tail > 0).then(|| Slice::Part {
+            first: length.saturating_sub(tail),
+            last: end,
+        });
     }
     let first = number(first)?;
-    let last = if last.is_empty() { end } else { number(last)?.min(end) };
+    let last = if last.is_empty() {
+        end
+    } else {
+        number(last)?.min(end)
+    };
     (first <= last).then_some(Slice::Part { first, last })
 }
 
 fn number(text: &str) -> Option<usize> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -48,8 +61,20 @@ mod tests {
             (None, Slice::Whole),
             (Some("bytes=0-"), Slice::Part { first: 0, last: 99 }),
             (Some("bytes=0-0"), Slice::Part { first: 0, last: 0 }),
-            (Some("bytes=10-500"), Slice::Part { first: 10, last: 99 }),
-            (Some("bytes=-10"), Slice::Part { first: 90, last: 99 }),
+            (
+                Some("bytes=10-500"),
+                Slice::Part {
+                    first: 10,
+                    last: 99,
+                },
+            ),
+            (
+                Some("bytes=-10"),
+                Slice::Part {
+                    first: 90,
+                    last: 99,
+                },
+            ),
             (Some("bytes=-500"), Slice::Part { first: 0, last: 99 }),
             (Some("bytes=-0"), Slice::Unsatisfiable),
             (Some("bytes=100-"), Slice::Unsatisfiable),

@@ -7,8 +7,8 @@ use askama::Template;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Form, Query, State};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
-use http::header::{self, HeaderMap, HeaderValue};
 use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderValue};
 use serde::Deserialize;
 
 use super::Issuer;
@@ -56,7 +56,9 @@ pub(super) async fn begin(
     State(issuer): State<Arc<Issuer>>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
-    let Ok(Query(asked)) = asked else { return unusable() };
+    let Ok(Query(asked)) = asked else {
+        return unusable();
+    };
     // Until client and address are known to be ours, nothing is sent anywhere.
     let known = asked.client_id.as_deref() == Some(issuer.client_id.as_str());
     let redirect_uri = asked.redirect_uri.clone().unwrap_or_default();
@@ -66,7 +68,12 @@ pub(super) async fn begin(
     match request(asked, &redirect_uri) {
         Ok(request) => {
             let (id, csrf) = issuer.codes.begin(request);
-            let shown = LoginPage { message: None, request: &id, csrf: &csrf, username: "" };
+            let shown = LoginPage {
+                message: None,
+                request: &id,
+                csrf: &csrf,
+                username: "",
+            };
             form(StatusCode::OK, &shown, &redirect_uri)
         }
         Err((error, state)) => back(&redirect_uri, &[("error", error), ("state", &state)]),
@@ -79,8 +86,12 @@ pub(super) async fn login(
     headers: HeaderMap,
     filled: Result<Form<LoginForm>, FormRejection>,
 ) -> Response {
-    let Ok(Form(filled)) = filled else { return unusable() };
-    let Some(pending) = issuer.codes.pending(&filled.request) else { return over() };
+    let Ok(Form(filled)) = filled else {
+        return unusable();
+    };
+    let Some(pending) = issuer.codes.pending(&filled.request) else {
+        return over();
+    };
     let held = cookie(&headers, CSRF_COOKIE).unwrap_or_default();
     if !same(&filled.csrf, &pending.csrf) || !same(held, &pending.csrf) {
         return over();
@@ -88,20 +99,30 @@ pub(super) async fn login(
     if let Err(wait) = issuer.throttle.admit(&filled.username, Instant::now()) {
         return throttled(&filled, &pending, wait);
     }
-    let Ok(_place) = issuer.checks.acquire().await else { return unusable() };
+    let Ok(_place) = issuer.checks.acquire().await else {
+        return unusable();
+    };
     let worker = Arc::clone(&issuer);
     let (username, password) = (filled.username.clone(), filled.password.clone());
     let verified = tokio::task::spawn_blocking(move || {
-        worker.users.verify(&username, &password).map(super::User::sub)
+        worker
+            .users
+            .verify(&username, &password)
+            .map(super::User::sub)
     });
     let Ok(Some(sub)) = verified.await else {
         let message = "User name or password is wrong.".to_owned();
         return again(StatusCode::UNAUTHORIZED, &filled, &pending, message);
     };
     issuer.throttle.forgive(&filled.username);
-    let Some((request, code)) = issuer.codes.grant(&filled.request, sub) else { return over() };
-    let parameters =
-        [("code", code.as_str()), ("state", &request.state), ("iss", issuer.url.as_str())];
+    let Some((request, code)) = issuer.codes.grant(&filled.request, sub) else {
+        return over();
+    };
+    let parameters = [
+        ("code", code.as_str()),
+        ("state", &request.state),
+        ("iss", issuer.url.as_str()),
+    ];
     back(&request.redirect_uri, &parameters)
 }
 
@@ -122,14 +143,21 @@ fn request(asked: Asked, redirect_uri: &str) -> Result<Request, (&'static str, S
     if !s256 || !small || nonce.is_empty() || nonce.len() > OPAQUE_MAX {
         return Err(("invalid_request", state));
     }
-    Ok(Request { redirect_uri: redirect_uri.to_owned(), state, nonce, challenge })
+    Ok(Request {
+        redirect_uri: redirect_uri.to_owned(),
+        state,
+        nonce,
+        challenge,
+    })
 }
 
 fn throttled(filled: &LoginForm, pending: &Pending, wait: Duration) -> Response {
     let seconds = wait.as_secs() + 1;
     let message = format!("Too many wrong passwords. Try again in {seconds} seconds.");
     let mut answer = again(StatusCode::TOO_MANY_REQUESTS, filled, pending, message);
-    answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    answer
+        .headers_mut()
+        .insert(header::RETRY_AFTER, seconds.into());
     answer
 }
 
@@ -146,8 +174,10 @@ fn again(status: StatusCode, filled: &LoginForm, pending: &Pending, message: Str
 fn form(status: StatusCode, page: &LoginPage<'_>, redirect_uri: &str) -> Response {
     let mut answer = show(status, page);
     let headers = answer.headers_mut();
-    let cookie =
-        format!("{CSRF_COOKIE}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=600", page.csrf);
+    let cookie = format!(
+        "{CSRF_COOKIE}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=600",
+        page.csrf
+    );
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         headers.append(header::SET_COOKIE, cookie);
     }

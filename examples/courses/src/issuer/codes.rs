@@ -44,28 +44,51 @@ impl Codes {
     /// Keeps a request while its login form is open; answers the form's id and CSRF token.
     pub(super) fn begin(&self, request: Request) -> (String, String) {
         let (id, csrf) = (random_token(), random_token());
-        let pending = Pending { request, csrf: csrf.clone(), begun: Instant::now() };
-        insert(&mut lock(&self.pending), id.clone(), pending, (PENDING_MAX, PENDING_LIFE));
+        let pending = Pending {
+            request,
+            csrf: csrf.clone(),
+            begun: Instant::now(),
+        };
+        insert(
+            &mut lock(&self.pending),
+            id.clone(),
+            pending,
+            (PENDING_MAX, PENDING_LIFE),
+        );
         (id, csrf)
     }
 
     /// Looks at an open form; a wrong password leaves it open.
     pub(super) fn pending(&self, id: &str) -> Option<Pending> {
-        lock(&self.pending).get(id).filter(|held| held.begun.elapsed() < PENDING_LIFE).cloned()
+        lock(&self.pending)
+            .get(id)
+            .filter(|held| held.begun.elapsed() < PENDING_LIFE)
+            .cloned()
     }
 
     /// Turns an open form into a code, once.
     pub(super) fn grant(&self, id: &str, sub: Uuid) -> Option<(Request, String)> {
         let request = lock(&self.pending).remove(id)?.request;
         let code = random_token();
-        let grant = Grant { request: request.clone(), sub, begun: Instant::now() };
-        insert(&mut lock(&self.grants), code.clone(), grant, (GRANTS_MAX, GRANT_LIFE));
+        let grant = Grant {
+            request: request.clone(),
+            sub,
+            begun: Instant::now(),
+        };
+        insert(
+            &mut lock(&self.grants),
+            code.clone(),
+            grant,
+            (GRANTS_MAX, GRANT_LIFE),
+        );
         Some((request, code))
     }
 
     /// Takes a code; whatever comes of it, the code is used.
     pub(super) fn redeem(&self, code: &str) -> Option<Grant> {
-        lock(&self.grants).remove(code).filter(|grant| grant.begun.elapsed() < GRANT_LIFE)
+        lock(&self.grants)
+            .remove(code)
+            .filter(|grant| grant.begun.elapsed() < GRANT_LIFE)
     }
 }
 
@@ -89,8 +112,10 @@ fn insert<T: Aged>(held: &mut HashMap<String, T>, id: String, value: T, bound: (
     let (most, life) = bound;
     held.retain(|_, value| value.begun().elapsed() < life);
     if held.len() >= most
-        && let Some(oldest) =
-            held.iter().min_by_key(|(_, value)| value.begun()).map(|(id, _)| id.clone())
+        && let Some(oldest) = held
+            .iter()
+            .min_by_key(|(_, value)| value.begun())
+            .map(|(id, _)| id.clone())
     {
         held.remove(&oldest);
     }

@@ -36,13 +36,22 @@ impl SigningKey {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let made = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
                     .map_err(|_| refused("making it"))?;
-                let der = made.to_pkcs8v1().map_err(|_| refused("encoding it"))?.as_ref().to_vec();
-                keep(folder, &path, &der)
-                    .map_err(|source| RunError::Key { what: "keeping it", source: Some(source) })?;
+                let der = made
+                    .to_pkcs8v1()
+                    .map_err(|_| refused("encoding it"))?
+                    .as_ref()
+                    .to_vec();
+                keep(folder, &path, &der).map_err(|source| RunError::Key {
+                    what: "keeping it",
+                    source: Some(source),
+                })?;
                 der
             }
             Err(source) => {
-                return Err(RunError::Key { what: "reading it", source: Some(source) });
+                return Err(RunError::Key {
+                    what: "reading it",
+                    source: Some(source),
+                });
             }
         };
         Self::from_der(&der)
@@ -84,13 +93,18 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
 /// Writes beside, syncs and renames: a crash leaves a whole key or none.
 fn keep(folder: &Path, path: &Path, der: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
     // `tempfile` makes its files 0600.
     let mut draft = tempfile::NamedTempFile::new_in(folder)?;
     draft.write_all(der)?;
@@ -102,10 +116,17 @@ fn keep(folder: &Path, path: &Path, der: &[u8]) -> io::Result<()> {
 fn closed(path: &Path) -> Result<(), RunError> {
     let what = "reading its permissions";
     let mode = fs::metadata(path)
-        .map_err(|source| RunError::Key { what, source: Some(source) })?
+        .map_err(|source| RunError::Key {
+            what,
+            source: Some(source),
+        })?
         .permissions()
         .mode();
-    if mode & 0o077 == 0 { Ok(()) } else { Err(refused("others may read it; make it 0600")) }
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(refused("others may read it; make it 0600"))
+    }
 }
 
 fn refused(what: &'static str) -> RunError {
@@ -121,7 +142,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = SigningKey::open(folder.path()).unwrap();
         let path = folder.path().join("issuer-key.der");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(SigningKey::open(folder.path()).unwrap().id, first.id);
         assert!(!format!("{first:?}").contains("signer"));
     }

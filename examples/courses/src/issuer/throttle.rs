@@ -20,7 +20,10 @@ struct Place {
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), places: Mutex::new(vec![Place::default(); PLACES]) }
+        Self {
+            hasher: RandomState::new(),
+            places: Mutex::new(vec![Place::default(); PLACES]),
+        }
     }
 }
 
@@ -31,7 +34,10 @@ impl Throttle {
         let place = &mut places[self.place(username)];
         let age = place.since.map(|since| now.duration_since(since));
         if age.is_none_or(|age| age >= WINDOW) {
-            *place = Place { failures: 0, since: Some(now) };
+            *place = Place {
+                failures: 0,
+                since: Some(now),
+            };
         }
         if place.failures >= FAILURES_MAX {
             return Err(WINDOW.saturating_sub(age.unwrap_or_default()));
@@ -71,7 +77,10 @@ mod tests {
         for _ in 0..FAILURES_MAX {
             assert_eq!(throttle.admit("ada", now), Ok(()));
         }
-        assert_eq!(throttle.admit("ada", now + Duration::from_secs(20)), Err(Duration::from_secs(40)));
+        assert_eq!(
+            throttle.admit("ada", now + Duration::from_secs(20)),
+            Err(Duration::from_secs(40))
+        );
         assert_eq!(throttle.admit("ada", now + WINDOW), Ok(()));
         for _ in 1..FAILURES_MAX {
             assert_eq!(throttle.admit("ada", now + WINDOW), Ok(()));

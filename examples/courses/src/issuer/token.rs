@@ -66,14 +66,20 @@ pub(super) async fn exchange(
     State(issuer): State<Arc<Issuer>>,
     form: Result<Form<Exchange>, FormRejection>,
 ) -> Response {
-    let Ok(Form(form)) = form else { return refused("invalid_request") };
+    let Ok(Form(form)) = form else {
+        return refused("invalid_request");
+    };
     if form.grant_type.as_deref() != Some("authorization_code") {
         return refused("unsupported_grant_type");
     }
     if form.client_id.as_deref() != Some(issuer.client_id.as_str()) {
         return refused("invalid_client");
     }
-    let Some(grant) = form.code.as_deref().and_then(|code| issuer.codes.redeem(code)) else {
+    let Some(grant) = form
+        .code
+        .as_deref()
+        .and_then(|code| issuer.codes.redeem(code))
+    else {
         return refused("invalid_grant");
     };
     let verifier = form.code_verifier.unwrap_or_default();
@@ -85,7 +91,9 @@ pub(super) async fn exchange(
 }
 
 fn answer(issuer: &Issuer, grant: &Grant) -> Response {
-    let Some(user) = issuer.users.by_sub(grant.sub) else { return refused("invalid_grant") };
+    let Some(user) = issuer.users.by_sub(grant.sub) else {
+        return refused("invalid_grant");
+    };
     let now = OffsetDateTime::now_utc();
     let claims = Claims {
         iss: &issuer.url,

@@ -89,16 +89,24 @@ impl std::fmt::Debug for User {
 /// # Errors
 /// When the disk refuses.
 pub fn write_users(path: &Path, users: &[User]) -> Result<(), UserError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder).map_err(UserError::Io)?;
-    let json = serde_json::to_vec_pretty(&UserFile { users: users.to_vec() })
-        .map_err(UserError::Malformed)?;
+    let json = serde_json::to_vec_pretty(&UserFile {
+        users: users.to_vec(),
+    })
+    .map_err(UserError::Malformed)?;
     let mut draft = tempfile::NamedTempFile::new_in(folder).map_err(UserError::Io)?;
     draft.write_all(&json).map_err(UserError::Io)?;
     draft.as_file().sync_all().map_err(UserError::Io)?;
-    draft.persist(path).map_err(|error| UserError::Io(error.error))?;
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(UserError::Io)
+    draft
+        .persist(path)
+        .map_err(|error| UserError::Io(error.error))?;
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(UserError::Io)
 }
 
 impl Users {
@@ -131,15 +139,32 @@ fn hash(password: &str) -> String {
     let mut salt = [0_u8; 16];
     rand::fill(&mut salt);
     let mut derived = [0_u8; 32];
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &salt, password.as_bytes(), &mut derived);
-    let (salt, derived) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(derived));
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA256,
+        ITERATIONS,
+        &salt,
+        password.as_bytes(),
+        &mut derived,
+    );
+    let (salt, derived) = (
+        STANDARD_NO_PAD.encode(salt),
+        STANDARD_NO_PAD.encode(derived),
+    );
     format!("{SCHEME}${ITERATIONS}${salt}${derived}")
 }
 
 fn matches(stored: &str, password: &str) -> bool {
-    let Some((iterations, salt, derived)) = parts(stored) else { return false };
-    pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, password.as_bytes(), &derived)
-        .is_ok()
+    let Some((iterations, salt, derived)) = parts(stored) else {
+        return false;
+    };
+    pbkdf2::verify(
+        pbkdf2::PBKDF2_HMAC_SHA256,
+        iterations,
+        &salt,
+        password.as_bytes(),
+        &derived,
+    )
+    .is_ok()
 }
 
 fn parts(stored: &str) -> Option<(NonZeroU32, Vec<u8>, Vec<u8>)> {
@@ -156,7 +181,8 @@ const SCHEME: &str = "pbkdf2-sha256";
 /// OWASP's figure for PBKDF2-HMAC-SHA256: a fifth of a second of one core for a guess.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).expect("not zero");
 /// What a name nobody has is compared with: the same work, and no password derives to all zeros.
-const NOBODY: &str = "pbkdf2-sha256$600000$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "pbkdf2-sha256$600000$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 #[cfg(test)]
 mod tests {

@@ -8,17 +8,25 @@ use crate::accounts::CourseProgress;
 use crate::content::Lesson;
 
 /// Shows a course the person may open.
-pub(super) async fn show(
-    Extension(visit): Extension<Visit>,
-    Path(course): Path<String>,
-) -> Answer {
+pub(super) async fn show(Extension(visit): Extension<Visit>, Path(course): Path<String>) -> Answer {
     let (session, course) = gate::enter(&visit, &course, true).await?;
-    let account = visit.app.record(session.key, |account| account.clone()).await?;
-    let progress = account.progress.get(&course.id).cloned().unwrap_or_default();
+    let account = visit
+        .app
+        .record(session.key, |account| account.clone())
+        .await?;
+    let progress = account
+        .progress
+        .get(&course.id)
+        .cloned()
+        .unwrap_or_default();
     let page = CoursePage {
         frame: Frame::of(&visit),
         course,
-        steps: course.lessons.iter().map(|lesson| step(lesson, &progress)).collect(),
+        steps: course
+            .lessons
+            .iter()
+            .map(|lesson| step(lesson, &progress))
+            .collect(),
         scores: course
             .exercises
             .iter()

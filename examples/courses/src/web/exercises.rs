@@ -23,7 +23,10 @@ pub(super) async fn show(
 ) -> Answer {
     let (session, course) = gate::enter(&visit, &course, false).await?;
     let exercise = course.exercise(&exercise).ok_or(Failure::NotFound)?;
-    let account = visit.app.record(session.key, |account| account.clone()).await?;
+    let account = visit
+        .app
+        .record(session.key, |account| account.clone())
+        .await?;
     let latest = account.latest(&exercise.id);
     let page = ExercisePage {
         frame: Frame::of(&visit),
@@ -48,8 +51,9 @@ pub(super) async fn submit(
     visit.own_form(field("csrf"))?;
     let (session, course) = gate::enter(&visit, &course, false).await?;
     let exercise = course.exercise(&exercise).ok_or(Failure::NotFound)?;
-    let attempt: Uuid =
-        field("attempt").parse().map_err(|_| Failure::BadForm("The form names no attempt."))?;
+    let attempt: Uuid = field("attempt")
+        .parse()
+        .map_err(|_| Failure::BadForm("The form names no attempt."))?;
     match field("step") {
         "start" => start(&visit, (session, course, exercise), attempt).await?,
         "answer" => grade(&visit, (session, course, exercise), attempt, &form).await?,
@@ -66,9 +70,16 @@ type Place<'a> = (&'a Session, &'a Course, &'a Exercise);
 async fn start(visit: &Visit, place: Place<'_>, attempt: Uuid) -> Result<(), Failure> {
     let (session, course, exercise) = place;
     if !fresh(attempt) {
-        return Err(Failure::BadForm("This page is too old. Open the exercise again."));
+        return Err(Failure::BadForm(
+            "This page is too old. Open the exercise again.",
+        ));
     }
-    let account = visit.app.accounts.read(session.key).await.map_err(crate::app::ActionError::from)?;
+    let account = visit
+        .app
+        .accounts
+        .read(session.key)
+        .await
+        .map_err(crate::app::ActionError::from)?;
     if is_open(&account, exercise) || known(&account, attempt) {
         return Ok(());
     }
@@ -95,7 +106,9 @@ async fn start(visit: &Visit, place: Place<'_>, attempt: Uuid) -> Result<(), Fai
             let payload = json!({
                 "course": course.id, "exercise": exercise.id, "attempt_id": attempt,
             });
-            account.outbox.push(reporter.event("assessment.started", payload));
+            account
+                .outbox
+                .push(reporter.event("assessment.started", payload));
         })
         .await?;
     Ok(())
@@ -109,22 +122,31 @@ async fn grade(
 ) -> Result<(), Failure> {
     let (session, course, exercise) = place;
     let answers = (0..exercise.questions.len())
-        .map(|number| form.get(&format!("q{number}")).and_then(|answer| answer.parse().ok()))
+        .map(|number| {
+            form.get(&format!("q{number}"))
+                .and_then(|answer| answer.parse().ok())
+        })
         .collect();
     let reporter = visit.app.reporter(session.key, visit.correlation)?;
     visit
         .app
         .record(session.key, |account| {
-            let Some(graded) = account.grade(attempt, exercise, answers) else { return };
+            let Some(graded) = account.grade(attempt, exercise, answers) else {
+                return;
+            };
             let payload = json!({
                 "course": course.id, "exercise": exercise.id, "attempt_id": attempt,
                 "score": graded.score, "total": exercise.questions.len(),
                 "passed": graded.passed,
             });
-            account.outbox.push(reporter.event("assessment.completed", payload));
+            account
+                .outbox
+                .push(reporter.event("assessment.completed", payload));
             if account.complete_course(course, &now_rfc3339()) {
                 let payload = json!({ "course": course.id });
-                account.outbox.push(reporter.event("course.completed", payload));
+                account
+                    .outbox
+                    .push(reporter.event("course.completed", payload));
             }
         })
         .await?;
@@ -132,11 +154,16 @@ async fn grade(
 }
 
 fn is_open(account: &Account, exercise: &Exercise) -> bool {
-    account.latest(&exercise.id).is_some_and(|attempt| attempt.answers.is_none())
+    account
+        .latest(&exercise.id)
+        .is_some_and(|attempt| attempt.answers.is_none())
 }
 
 fn known(account: &Account, attempt: Uuid) -> bool {
-    account.attempts.iter().any(|held| held.attempt_id == attempt)
+    account
+        .attempts
+        .iter()
+        .any(|held| held.attempt_id == attempt)
 }
 
 /// Whether an attempt id was made by a page of the last hour. Its age bounds how long an id could

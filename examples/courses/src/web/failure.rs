@@ -87,7 +87,9 @@ pub(super) async fn page(visit: &Visit, answer: Response, asked: &Method, path: 
         None => return answer,
     };
     match &failure {
-        Failure::LoginFirst if asked == Method::GET => return Redirect::to(&to_login(path)).into_response(),
+        Failure::LoginFirst if asked == Method::GET => {
+            return Redirect::to(&to_login(path)).into_response();
+        }
         Failure::Internal(inside) => {
             tracing::error!(correlation = %visit.correlation, what = %inside, "page failed");
             visit.app.report_error(inside, visit.correlation).await;
@@ -124,30 +126,39 @@ impl Failure {
         match self {
             Self::NotFound => ("Not found", "There is no page at this address."),
             Self::BadForm(what) => ("Not understood", what),
-            Self::ForeignForm => {
-                ("Form not accepted", "This form is not from your session. Open the page again.")
-            }
-            Self::LoginFirst => ("Please log in", "You are not logged in, or your login has ended."),
+            Self::ForeignForm => (
+                "Form not accepted",
+                "This form is not from your session. Open the page again.",
+            ),
+            Self::LoginFirst => (
+                "Please log in",
+                "You are not logged in, or your login has ended.",
+            ),
             Self::Denied(_) => ("Access denied", "You may not open this."),
             Self::Ungoverned(_) => (
                 "Governance unavailable",
                 "This platform may do nothing without asking, and there is nobody to ask right now. \
                  Nothing is lost; please try again in a minute.",
             ),
-            Self::Disowned => {
-                ("Your session has ended", "The session is no longer valid. Please log in again.")
-            }
+            Self::Disowned => (
+                "Your session has ended",
+                "The session is no longer valid. Please log in again.",
+            ),
             Self::NoLogin(_) => (
                 "Cannot log in right now",
                 "Your login could not be confirmed, so no session was opened. Sessions already open \
                  go on. Please try again in a minute.",
             ),
             Self::LoginRefused(why) => ("Login not completed", why),
-            Self::Busy => ("Busy", "Too many people at once. Please try again in a moment."),
+            Self::Busy => (
+                "Busy",
+                "Too many people at once. Please try again in a moment.",
+            ),
             Self::Slow => ("Too slow", "This took too long. Please try again."),
-            Self::Internal(_) => {
-                ("Something went wrong", "The operator has been told. The id below helps to find it.")
-            }
+            Self::Internal(_) => (
+                "Something went wrong",
+                "The operator has been told. The id below helps to find it.",
+            ),
         }
     }
 }
@@ -167,7 +178,9 @@ fn denied(visit: &Visit, denial: &Denial) -> Result<Response, Failure> {
         what: &denial.what,
         course: &denial.course,
         reason: &denial.reason,
-        quota: limits.and_then(|limits| limits.quota.as_ref()).map(ToString::to_string),
+        quota: limits
+            .and_then(|limits| limits.quota.as_ref())
+            .map(ToString::to_string),
         resets_at: limits.and_then(|limits| limits.resets_at.as_deref()),
     };
     render(StatusCode::FORBIDDEN, &page)
@@ -183,9 +196,19 @@ fn problem(visit: &Visit, failure: &Failure) -> Result<Response, Failure> {
     if matches!(failure, Failure::Disowned) {
         frame.viewer = None;
     }
-    let mut answer = render(failure.status(), &ProblemPage { frame, title, text, login })?;
+    let mut answer = render(
+        failure.status(),
+        &ProblemPage {
+            frame,
+            title,
+            text,
+            login,
+        },
+    )?;
     if failure.status() == StatusCode::SERVICE_UNAVAILABLE {
-        answer.headers_mut().insert(http::header::RETRY_AFTER, RETRY_AFTER_S.into());
+        answer
+            .headers_mut()
+            .insert(http::header::RETRY_AFTER, RETRY_AFTER_S.into());
     }
     if matches!(failure, Failure::Disowned) {
         let gone = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
@@ -197,11 +220,17 @@ fn problem(visit: &Visit, failure: &Failure) -> Result<Response, Failure> {
 }
 
 async fn end_disowned(visit: &Visit) {
-    let Some(session) = visit.session.as_ref().and_then(|held| visit.app.sessions.take(held.id))
+    let Some(session) = visit
+        .session
+        .as_ref()
+        .and_then(|held| visit.app.sessions.take(held.id))
     else {
         return;
     };
-    visit.app.end_session(&session, "disowned", visit.correlation).await;
+    visit
+        .app
+        .end_session(&session, "disowned", visit.correlation)
+        .await;
 }
 
 /// A connector restarts, and a link usually returns, within this.

@@ -55,13 +55,19 @@ pub(super) async fn deny(
     feature: &str,
     verdict: Verdict,
 ) -> Failure {
-    let reason = verdict.reason.unwrap_or_else(|| "no reason given".to_owned());
+    let reason = verdict
+        .reason
+        .unwrap_or_else(|| "no reason given".to_owned());
     let reported = async {
         let session = visit.session()?;
         let reporter = visit.app.reporter(session.key, visit.correlation)?;
         let payload =
             json!({ "feature": feature, "course": course.id, "what": what, "reason": reason });
-        visit.app.connector.audit(&reporter.event("access.denied", payload)).await?;
+        visit
+            .app
+            .connector
+            .audit(&reporter.event("access.denied", payload))
+            .await?;
         Ok::<(), Failure>(())
     };
     match reported.await {

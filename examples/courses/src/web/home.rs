@@ -13,13 +13,19 @@ pub(super) async fn landing(Extension(visit): Extension<Visit>) -> Answer {
         Some(_) => rows(&visit).await?,
         None => visit.app.catalog.courses.iter().map(anonymous).collect(),
     };
-    show(&HomePage { frame: Frame::of(&visit), rows })
+    show(&HomePage {
+        frame: Frame::of(&visit),
+        rows,
+    })
 }
 
 /// How far the person is, course by course.
 pub(super) async fn progress(Extension(visit): Extension<Visit>) -> Answer {
     let rows = rows(&visit).await?;
-    show(&ProgressPage { frame: Frame::of(&visit), rows })
+    show(&ProgressPage {
+        frame: Frame::of(&visit),
+        rows,
+    })
 }
 
 async fn rows(visit: &Visit) -> Result<Vec<Row<'_>>, Failure> {
@@ -28,7 +34,10 @@ async fn rows(visit: &Visit) -> Result<Vec<Row<'_>>, Failure> {
     for course in &visit.app.catalog.courses {
         verdicts.push((course, gate::ask(visit, session, course).await?));
     }
-    let account = visit.app.record(session.key, |account| account.clone()).await?;
+    let account = visit
+        .app
+        .record(session.key, |account| account.clone())
+        .await?;
     Ok(verdicts
         .into_iter()
         .map(|(course, verdict)| Row {

@@ -32,13 +32,23 @@ pub(super) async fn show(
         .record(session.key, |account| {
             if account.start_lesson(&course.id, lesson.number) {
                 let payload = json!({ "course": course.id, "lesson": lesson.number });
-                account.outbox.push(reporter.event("lesson.started", payload));
+                account
+                    .outbox
+                    .push(reporter.event("lesson.started", payload));
             }
-            account.progress[&course.id].completed.contains(&lesson.number)
+            account.progress[&course.id]
+                .completed
+                .contains(&lesson.number)
         })
         .await?;
     let frame = Frame::of(&visit);
-    pages::show(&LessonPage { frame, course, lesson, completed, csrf: &session.csrf })
+    pages::show(&LessonPage {
+        frame,
+        course,
+        lesson,
+        completed,
+        csrf: &session.csrf,
+    })
 }
 
 /// Completes a lesson, and the course with its last.
@@ -57,11 +67,15 @@ pub(super) async fn complete(
         .record(session.key, |account| {
             if account.complete_lesson(&course.id, lesson.number) {
                 let payload = json!({ "course": course.id, "lesson": lesson.number });
-                account.outbox.push(reporter.event("lesson.completed", payload));
+                account
+                    .outbox
+                    .push(reporter.event("lesson.completed", payload));
             }
             if account.complete_course(course, &now_rfc3339()) {
                 let payload = json!({ "course": course.id });
-                account.outbox.push(reporter.event("course.completed", payload));
+                account
+                    .outbox
+                    .push(reporter.event("course.completed", payload));
             }
         })
         .await?;
@@ -80,7 +94,10 @@ pub(super) async fn video(
     headers: HeaderMap,
 ) -> Answer {
     let (_, course) = gate::enter(&visit, &course, false).await?;
-    let video = find(course, &lesson)?.video.as_ref().ok_or(Failure::NotFound)?;
+    let video = find(course, &lesson)?
+        .video
+        .as_ref()
+        .ok_or(Failure::NotFound)?;
     // A range means something for GET only (RFC 9110, 14.2).
     let range = headers.get(header::RANGE).filter(|_| method == Method::GET);
     let (status, body, content_range) =
@@ -109,5 +126,9 @@ pub(super) async fn video(
 }
 
 fn find<'a>(course: &'a Course, number: &str) -> Result<&'a Lesson, Failure> {
-    number.parse().ok().and_then(|number| course.lesson(number)).ok_or(Failure::NotFound)
+    number
+        .parse()
+        .ok()
+        .and_then(|number| course.lesson(number))
+        .ok_or(Failure::NotFound)
 }

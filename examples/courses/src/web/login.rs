@@ -36,7 +36,10 @@ pub(super) async fn begin(
     Extension(visit): Extension<Visit>,
     query: Result<Query<Begin>, QueryRejection>,
 ) -> Answer {
-    let next = query.ok().and_then(|Query(begin)| begin.next).filter(|next| local(next));
+    let next = query
+        .ok()
+        .and_then(|Query(begin)| begin.next)
+        .filter(|next| local(next));
     let login = PendingLogin::new(next.unwrap_or_else(|| "/".to_owned()));
     let (nonce, verifier) = (login.nonce.clone(), login.verifier.clone());
     let state = visit.app.logins.insert(login);
@@ -64,20 +67,36 @@ pub(super) async fn callback(
     }
     let login = visit.app.logins.take(&state).ok_or(STRAY)?;
     if callback.error.is_some() {
-        return Err(Failure::LoginRefused("The login was not completed at the issuer."));
+        return Err(Failure::LoginRefused(
+            "The login was not completed at the issuer.",
+        ));
     }
     let code = callback.code.ok_or(STRAY)?;
-    let _place = visit.app.callbacks.try_acquire().map_err(|_| Failure::Busy)?;
+    let _place = visit
+        .app
+        .callbacks
+        .try_acquire()
+        .map_err(|_| Failure::Busy)?;
     if !visit.app.sessions.has_room() {
         return Err(Failure::Busy);
     }
     let redirect_uri = visit.app.redirect_uri();
-    let ticket =
-        visit.app.provider.exchange(&code, &redirect_uri, &login).await.map_err(not_exchanged)?;
+    let ticket = visit
+        .app
+        .provider
+        .exchange(&code, &redirect_uri, &login)
+        .await
+        .map_err(not_exchanged)?;
     let session = admit(&visit, ticket).await?;
     let cookie = put_in_force(&visit, session).await;
     let mut answer = Redirect::to(&login.next).into_response();
-    set_cookie(&mut answer, &visit, SESSION_COOKIE, &cookie, SESSION_COOKIE_S)?;
+    set_cookie(
+        &mut answer,
+        &visit,
+        SESSION_COOKIE,
+        &cookie,
+        SESSION_COOKIE_S,
+    )?;
     set_cookie(&mut answer, &visit, LOGIN_COOKIE, "", 0)?;
     Ok(answer)
 }
@@ -90,7 +109,10 @@ pub(super) async fn logout(
     let Form(form) = form.map_err(|_| Failure::BadForm("The form is not complete."))?;
     let id = visit.own_form(&form.csrf)?.id;
     if let Some(session) = visit.app.sessions.take(id) {
-        visit.app.end_session(&session, "logout", visit.correlation).await;
+        visit
+            .app
+            .end_session(&session, "logout", visit.correlation)
+            .await;
     }
     let mut answer = Redirect::to("/").into_response();
     set_cookie(&mut answer, &visit, SESSION_COOKIE, "", 0)?;
@@ -99,9 +121,16 @@ pub(super) async fn logout(
 
 /// Resolves the token and reports the login; the session is not in force yet.
 async fn admit(visit: &Visit, ticket: Ticket) -> Result<Session, Failure> {
-    let resolved = visit.app.connector.resolve(&ticket.token, visit.correlation).await;
+    let resolved = visit
+        .app
+        .connector
+        .resolve(&ticket.token, visit.correlation)
+        .await;
     let identity = resolved.map_err(not_resolved)?;
-    let key = Key { tenant: identity.tenant_id, identity: identity.identity_id };
+    let key = Key {
+        tenant: identity.tenant_id,
+        identity: identity.identity_id,
+    };
     let name = ["name", "email"]
         .iter()
         .find_map(|attribute| identity.attributes.get(*attribute).cloned())
@@ -115,13 +144,20 @@ async fn admit(visit: &Visit, ticket: Ticket) -> Result<Session, Failure> {
             account.name = name;
             account.open_sessions.insert(session.id, now_rfc3339());
             let payload = json!({ "session_id": session.id });
-            account.outbox.push(reporter.event("user.login", payload.clone()));
-            account.outbox.push(reporter.event("session.started", payload));
+            account
+                .outbox
+                .push(reporter.event("user.login", payload.clone()));
+            account
+                .outbox
+                .push(reporter.event("session.started", payload));
         })
         .await;
     if let Err(error) = recorded {
         // What could not be told must not be open: the account's record of it ends with it.
-        visit.app.end_session(&session, "not opened", visit.correlation).await;
+        visit
+            .app
+            .end_session(&session, "not opened", visit.correlation)
+            .await;
         return Err(error.into());
     }
     Ok(session)
@@ -129,11 +165,17 @@ async fn admit(visit: &Visit, ticket: Ticket) -> Result<Session, Failure> {
 
 async fn put_in_force(visit: &Visit, session: Session) -> String {
     // The browser's earlier session, if it had one, ends: one cookie, one session.
-    let earlier = visit.session.as_ref().and_then(|held| visit.app.sessions.take(held.id));
+    let earlier = visit
+        .session
+        .as_ref()
+        .and_then(|held| visit.app.sessions.take(held.id));
     let (cookie, oldest) = visit.app.sessions.insert(session);
     for (gone, reason) in [(earlier, "new login"), (oldest, "too many sessions")] {
         if let Some(gone) = gone {
-            visit.app.end_session(&gone, reason, visit.correlation).await;
+            visit
+                .app
+                .end_session(&gone, reason, visit.correlation)
+                .await;
         }
     }
     cookie
@@ -150,9 +192,10 @@ fn not_exchanged(error: LoginError) -> Failure {
 
 fn not_resolved(error: ConnectorError) -> Failure {
     match error {
-        ConnectorError::Refused { status: 401 | 403 | 404 | 422, .. } => {
-            Failure::LoginRefused("This login is not known here, or not admitted.")
-        }
+        ConnectorError::Refused {
+            status: 401 | 403 | 404 | 422,
+            ..
+        } => Failure::LoginRefused("This login is not known here, or not admitted."),
         error => Failure::NoLogin(error.to_string()),
     }
 }
@@ -162,7 +205,9 @@ fn local(next: &str) -> bool {
     next.starts_with('/')
         && !next.starts_with("//")
         && next.len() <= NEXT_BYTES_MAX
-        && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        && next
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
 fn set_cookie(
@@ -172,11 +217,16 @@ fn set_cookie(
     value: &str,
     seconds: u64,
 ) -> Result<(), Failure> {
-    let secure = if visit.app.public_url.starts_with("https:") { "; Secure" } else { "" };
+    let secure = if visit.app.public_url.starts_with("https:") {
+        "; Secure"
+    } else {
+        ""
+    };
     let cookie =
         format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
-    let cookie =
-        cookie.parse().map_err(|_| Failure::Internal("a cookie that is no header".to_owned()))?;
+    let cookie = cookie
+        .parse()
+        .map_err(|_| Failure::Internal("a cookie that is no header".to_owned()))?;
     answer.headers_mut().append(SET_COOKIE, cookie);
     Ok(())
 }

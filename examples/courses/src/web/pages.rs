@@ -140,6 +140,8 @@ pub(crate) fn show(page: &impl Template) -> Answer {
 
 /// Renders a page.
 pub(crate) fn render(status: StatusCode, page: &impl Template) -> Result<Response, Failure> {
-    let html = page.render().map_err(|error| Failure::Internal(format!("template: {error}")))?;
+    let html = page
+        .render()
+        .map_err(|error| Failure::Internal(format!("template: {error}")))?;
     Ok((status, Html(html)).into_response())
 }
