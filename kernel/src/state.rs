@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use provost_protocol::{
-    RuntimeId, TenantId, TokenId,
+    IdentityId, RuntimeId, TenantId, TokenId,
     entity::{Feature, TenantStatus, TenantType},
     event::Subject,
 };
@@ -182,10 +182,19 @@ impl State {
         }
     }
 
-    /// The identity of a person, if it is loaded.
+    /// Which identity a person is, if that is loaded.
     #[must_use]
-    pub fn identity_of(&self, subject: &Subject) -> Option<&IdentityRecord> {
+    pub fn identity_of(&self, subject: &Subject) -> Option<IdentityId> {
         match self.get(&EntityKey::subject(subject))? {
+            Entity::Subject(identity) => Some(*identity),
+            _other => None,
+        }
+    }
+
+    /// One identity, if it is loaded.
+    #[must_use]
+    pub fn identity(&self, identity: IdentityId) -> Option<&IdentityRecord> {
+        match self.get(&EntityKey::Identity(identity))? {
             Entity::Identity(record) => Some(record),
             _other => None,
         }

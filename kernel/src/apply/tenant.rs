@@ -102,23 +102,23 @@ pub(super) fn identity_created(entities: &mut impl Entities, at: At, data: &Iden
         last_resolved: None,
         token_expires: None,
     };
-    entities.put(EntityKey::subject(&data.subject), Entity::Identity(record));
-    let name = Entity::IdentityName(data.subject.clone());
-    entities.put(EntityKey::Identity(data.identity), name);
+    entities.put(EntityKey::Identity(data.identity), Entity::Identity(record));
+    entities.put(
+        EntityKey::subject(&data.subject),
+        Entity::Subject(data.identity),
+    );
 }
 
 pub(super) fn identity_resolved(entities: &mut impl Entities, at: At, data: &IdentityResolved) {
-    let name = entities.entity(&EntityKey::Identity(data.identity));
-    if let Some(Entity::IdentityName(subject)) = name.as_deref() {
-        let key = EntityKey::subject(subject);
-        if let Some(Entity::Identity(record)) = entities.entity(&key).as_deref() {
-            let mut record = record.clone();
-            record.roles.clone_from(&data.roles);
-            record.attributes.clone_from(&data.attributes);
-            record.last_resolved = Some(at.time);
-            record.token_expires = Some(data.token_expires);
-            entities.put(key, Entity::Identity(record));
-        }
+    // Not there in an actor's memory, where nothing is decided by it; there in every store.
+    let key = EntityKey::Identity(data.identity);
+    if let Some(Entity::Identity(record)) = entities.entity(&key).as_deref() {
+        let mut record = record.clone();
+        record.roles.clone_from(&data.roles);
+        record.attributes.clone_from(&data.attributes);
+        record.last_resolved = Some(at.time);
+        record.token_expires = Some(data.token_expires);
+        entities.put(key, Entity::Identity(record));
     }
     let key = EntityKey::Attachment(data.runtime);
     if let Some(Entity::Attachment(record)) = entities.entity(&key).as_deref()

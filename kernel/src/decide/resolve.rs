@@ -68,7 +68,7 @@ pub(super) fn resolve(state: &State, wish: &Resolve) -> Result<Vec<Event>, Rejec
     check_claims(wish)?;
     let mut events = Vec::with_capacity(2);
     let identity = match state.identity_of(&wish.subject) {
-        Some(known) => known.id,
+        Some(known) => known,
         None => {
             events.push(
                 IdentityCreated {

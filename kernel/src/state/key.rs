@@ -32,9 +32,9 @@ pub enum EntityKey {
     Attachment(RuntimeId),
     /// One runtime of the tenant.
     Runtime(RuntimeId),
-    /// One identity by its id: names the subject that holds it.
+    /// One identity.
     Identity(IdentityId),
-    /// One identity by (issuer, sub).
+    /// Which identity (issuer, sub) stands for.
     Subject([u8; 32]),
     /// One enrolment token.
     Token(TokenId),

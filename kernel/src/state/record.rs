@@ -26,8 +26,8 @@ pub enum Entity {
     Attachment(Attachment),
     Runtime(Box<RuntimeRecord>),
     Identity(IdentityRecord),
-    /// The subject that an identity's id stands for.
-    IdentityName(Subject),
+    /// The identity that a subject stands for.
+    Subject(IdentityId),
     Token(TokenRecord),
     Enrolment(EnrolmentRecord),
     AdminKey(AdminKeyRecord),

@@ -1,0 +1,158 @@
+//! Liveness: late after one interval and a half, lost after a grace, whoever slept.
+
+use proptest::prelude::*;
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
+use provost_kernel::liveness::{Change, Pulse, Rhythm};
+use provost_protocol::{Timestamp, entity::Liveness};
+
+use crate::world::config;
+
+const RHYTHM: Rhythm = Rhythm {
+    interval_ms: 10_000,
+    grace_ms: 30_000,
+};
+
+/// Counts the silence the runtime is to blame for, in milliseconds.
+#[derive(Debug, Clone)]
+struct Naive {
+    now: u64,
+    silence: u64,
+    seen: Liveness,
+    change: Option<Change>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Wait(u64),
+    /// The kernel slept so long, and noticed.
+    Sleep(u64),
+    Beat,
+    Tick,
+    Restart,
+}
+
+struct Reference;
+
+impl ReferenceStateMachine for Reference {
+    type State = Naive;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Naive> {
+        Just(Naive {
+            now: 0,
+            silence: 0,
+            seen: Liveness::Online,
+            change: None,
+        })
+        .boxed()
+    }
+
+    fn transitions(_state: &Naive) -> BoxedStrategy<Step> {
+        prop_oneof![
+            5 => prop::sample::select(vec![1, 4_999, 5_000, 9_999, 10_000, 15_000]).prop_map(Step::Wait),
+            1 => (1_u64..100_000).prop_map(Step::Sleep),
+            2 => Just(Step::Beat),
+            5 => Just(Step::Tick),
+            1 => Just(Step::Restart),
+        ]
+        .boxed()
+    }
+
+    fn apply(mut state: Naive, step: &Step) -> Naive {
+        state.change = None;
+        match step {
+            Step::Wait(millis) => {
+                state.now += millis;
+                state.silence += millis;
+            }
+            Step::Sleep(millis) => state.now += millis,
+            Step::Beat => {
+                state.change = match state.seen {
+                    Liveness::Online => None,
+                    Liveness::Late => Some(Change::Caught),
+                    Liveness::Lost => Some(Change::Returned),
+                };
+                (state.silence, state.seen) = (0, Liveness::Online);
+            }
+            Step::Tick => {
+                let due = match state.silence {
+                    0..15_000 => Liveness::Online,
+                    15_000..30_000 => Liveness::Late,
+                    30_000.. => Liveness::Lost,
+                };
+                if due > state.seen {
+                    let lost = due == Liveness::Lost;
+                    state.change = Some(if lost { Change::Lost } else { Change::Late });
+                    state.seen = due;
+                }
+            }
+            Step::Restart => {
+                state.silence = 0;
+                if state.seen == Liveness::Late {
+                    state.seen = Liveness::Online;
+                }
+            }
+        }
+        state
+    }
+}
+
+struct Machine;
+
+impl StateMachineTest for Machine {
+    type SystemUnderTest = Pulse;
+    type Reference = Reference;
+
+    fn init_test(_state: &Naive) -> Pulse {
+        Pulse::begin(Timestamp::EPOCH, RHYTHM, false)
+    }
+
+    fn apply(mut pulse: Pulse, naive: &Naive, step: Step) -> Pulse {
+        let now = Timestamp::EPOCH.plus_millis(naive.now);
+        let due = pulse.deadline().is_some_and(|deadline| deadline <= now);
+        let change = match step {
+            Step::Wait(_) => None,
+            Step::Sleep(millis) => {
+                pulse.kernel_slept(millis);
+                None
+            }
+            Step::Beat => pulse.beat(now),
+            Step::Tick => {
+                let change = pulse.tick(now);
+                assert_eq!(
+                    change.is_some(),
+                    due,
+                    "the deadline says when a tick is worth it"
+                );
+                change
+            }
+            Step::Restart => {
+                pulse = Pulse::begin(now, RHYTHM, pulse.liveness() == Liveness::Lost);
+                None
+            }
+        };
+        assert_eq!(change, naive.change);
+        pulse
+    }
+
+    fn check_invariants(pulse: &Pulse, naive: &Naive) {
+        assert_eq!(pulse.liveness(), naive.seen);
+    }
+}
+
+prop_state_machine! {
+    #![proptest_config(config(256))]
+    #[test]
+    fn liveness_is_as_its_naive_model(sequential 1..40 => Machine);
+}
+
+proptest! {
+    #![proptest_config(config(256))]
+    #[test]
+    fn every_rhythm_bears_more_than_two_missed_beats(fleet in 0_u64..2_000_000, seed: u64) {
+        let rhythm = Rhythm::for_fleet(fleet, seed);
+        prop_assert!(rhythm.grace_ms >= 30_000);
+        prop_assert!(rhythm.grace_ms > rhythm.interval_ms * 2);
+        prop_assert!(rhythm.interval_ms >= 9_000 && rhythm.interval_ms <= 132_000);
+    }
+}
