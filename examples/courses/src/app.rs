@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 pub(crate) use record::ActionError;
@@ -59,6 +59,8 @@ pub(crate) struct App {
     pub(crate) public_url: String,
     /// Places for logins that are waiting for the issuer and the kernel.
     pub(crate) callbacks: Semaphore,
+    /// Told at every heartbeat answered: whoever has something to deliver may try.
+    pub(crate) heard: Notify,
     store_failing: AtomicBool,
     left: Mutex<Vec<Left>>,
 }
@@ -82,6 +84,7 @@ pub async fn run(
     let app = Arc::new(App::new(config, bound).await?);
     let mut tasks = JoinSet::new();
     tasks.spawn(beat(Arc::clone(&app)));
+    tasks.spawn(deliver(Arc::clone(&app)));
     tasks.spawn(sweep(Arc::clone(&app)));
     on_bound(bound);
     crate::serve::serve(listener, crate::web::router(Arc::clone(&app)), shutdown).await;
@@ -118,6 +121,7 @@ impl App {
             provider,
             public_url: public_url.trim_end_matches('/').to_owned(),
             callbacks: Semaphore::new(CALLBACKS_MAX),
+            heard: Notify::new(),
             store_failing: AtomicBool::new(false),
             left: Mutex::new(left),
         })
@@ -131,6 +135,13 @@ impl App {
     /// Where the issuer sends the browser back to.
     pub(crate) fn redirect_uri(&self) -> String {
         format!("{}/callback", self.public_url)
+    }
+}
+
+async fn deliver(app: Arc<App>) {
+    loop {
+        app.heard.notified().await;
+        app.deliver_all().await;
     }
 }
 

@@ -6,7 +6,7 @@ mod beat;
 mod transport;
 mod wire;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde_json::json;
@@ -85,10 +85,7 @@ impl Connector {
 
     /// How the runtime stands, as last heard.
     pub(crate) fn standing(&self) -> Standing {
-        self.standing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock_standing().clone()
     }
 
     /// Registers, unless somebody did since `seen`; the new token replaces the old.
@@ -111,7 +108,11 @@ impl Connector {
             "capabilities": CAPABILITIES,
         });
         let call = Call::new("/kernel/runtimes/register", self.operator, correlation);
-        let answer: Registered = self.transport.send(&call, &body).await?;
+        let answered: Result<Registered, _> = self.transport.send(&call, &body).await;
+        if let Err(ConnectorError::Refused { status: 403, .. }) = &answered {
+            self.lock_standing().status = "suspended".to_owned();
+        }
+        let answer = answered?;
         let registration = Arc::new(Registration {
             runtime_id: answer.runtime_id,
             status: answer.status,
@@ -220,8 +221,12 @@ impl Connector {
         }
     }
 
+    fn lock_standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn hear(&self, beat: Option<&Beat>) {
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut standing = self.lock_standing();
         standing.heard = beat.is_some();
         if let Some(beat) = beat
             && standing.status != beat.status

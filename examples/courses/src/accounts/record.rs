@@ -134,12 +134,16 @@ impl Account {
         Some(attempt.clone())
     }
 
-    /// The latest attempt at an exercise.
-    pub(crate) fn latest(&self, exercise: &str) -> Option<&Attempt> {
+    /// An attempt at an exercise that waits for its answers.
+    pub(crate) fn open(&self, exercise: &str) -> Option<&Attempt> {
         self.attempts
             .iter()
-            .rev()
-            .find(|attempt| attempt.exercise == exercise)
+            .find(|attempt| attempt.exercise == exercise && attempt.answers.is_none())
+    }
+
+    /// The attempt at an exercise graded last.
+    pub(crate) fn latest_graded<'a>(&'a self, exercise: &'a str) -> Option<&'a Attempt> {
+        self.graded(exercise).last()
     }
 
     /// The best score at an exercise.

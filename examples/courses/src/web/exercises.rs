@@ -27,14 +27,13 @@ pub(super) async fn show(
         .app
         .record(session.key, |account| account.clone())
         .await?;
-    let latest = account.latest(&exercise.id);
     let page = ExercisePage {
         frame: Frame::of(&visit),
         course,
         exercise,
         csrf: &session.csrf,
-        open: latest.filter(|attempt| attempt.answers.is_none()),
-        graded: latest.filter(|attempt| attempt.answers.is_some()),
+        open: account.open(&exercise.id),
+        graded: account.latest_graded(&exercise.id),
         fresh: Uuid::now_v7().to_string(),
     };
     pages::show(&page)
@@ -80,7 +79,7 @@ async fn start(visit: &Visit, place: Place<'_>, attempt: Uuid) -> Result<(), Fai
         .read(session.key)
         .await
         .map_err(crate::app::ActionError::from)?;
-    if is_open(&account, exercise) || known(&account, attempt) {
+    if account.open(&exercise.id).is_some() || known(&account, attempt) {
         return Ok(());
     }
     let used = Use {
@@ -151,12 +150,6 @@ async fn grade(
         })
         .await?;
     Ok(())
-}
-
-fn is_open(account: &Account, exercise: &Exercise) -> bool {
-    account
-        .latest(&exercise.id)
-        .is_some_and(|attempt| attempt.answers.is_none())
 }
 
 fn known(account: &Account, attempt: Uuid) -> bool {

@@ -177,6 +177,11 @@ async fn a_session_cut_off_by_a_crash_is_ended_by_the_next_start() {
     world.kill_pilot().await;
     assert!(world.api.events("session.ended").is_empty());
     world.start_pilot().await;
+    let api = world.api.clone();
+    until("the end of the session", async || {
+        !api.events("session.ended").is_empty()
+    })
+    .await;
     let ended = world.api.events("session.ended");
     assert_eq!(ended.len(), 1);
     assert_eq!(ended[0]["payload"]["reason"], "interrupted");

@@ -44,7 +44,7 @@ pub(crate) struct Check {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LocalApi(Arc<Mutex<Kernel>>);
 
-pub(crate) const QUOTA: u64 = 2;
+const QUOTA: u64 = 2;
 pub(crate) const RESETS_AT: &str = "2099-01-01T00:00:00.000Z";
 
 impl LocalApi {
@@ -86,7 +86,10 @@ impl LocalApi {
     }
 }
 
-fn problem(status: u16, code: &str) -> Response {
+/// A status and a code of the contract.
+type Refusal = (u16, &'static str);
+
+fn problem((status, code): Refusal) -> Response {
     let status = StatusCode::from_u16(status).unwrap();
     let body = json!({ "code": code, "status": status.as_u16(), "detail": code });
     (
@@ -101,29 +104,29 @@ fn answer(status: u16, body: Value) -> Response {
     (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
 }
 
-fn uuid(headers: &HeaderMap, name: &str) -> Result<Uuid, Response> {
+fn uuid(headers: &HeaderMap, name: &str) -> Result<Uuid, Refusal> {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     match value.and_then(|value| value.parse::<Uuid>().ok()) {
         Some(id) if id.get_version_num() == 7 => Ok(id),
-        Some(_) => Err(problem(400, "id_malformed")),
-        None => Err(problem(400, "header_missing")),
+        Some(_) => Err((400, "id_malformed")),
+        None => Err((400, "header_missing")),
     }
 }
 
 /// Tenant and correlation id of a call that carries all the contract asks for.
-fn admitted(kernel: &Kernel, headers: &HeaderMap) -> Result<(Uuid, Uuid), Response> {
+fn admitted(kernel: &Kernel, headers: &HeaderMap) -> Result<(Uuid, Uuid), Refusal> {
     if headers
         .get("x-contract-version")
         .is_none_or(|version| version != "v0.1")
     {
-        return Err(problem(400, "version_unknown"));
+        return Err((400, "version_unknown"));
     }
     let (tenant, correlation) = (
         uuid(headers, "x-tenant-id")?,
         uuid(headers, "x-correlation-id")?,
     );
     if uuid(headers, "x-runtime-id")? != kernel.runtime {
-        return Err(problem(401, "identity_mismatch"));
+        return Err((401, "identity_mismatch"));
     }
     let bearer = format!("Bearer {}", kernel.token);
     if kernel.token.is_empty()
@@ -131,11 +134,11 @@ fn admitted(kernel: &Kernel, headers: &HeaderMap) -> Result<(Uuid, Uuid), Respon
             .get("authorization")
             .is_none_or(|held| *held != bearer)
     {
-        return Err(problem(401, "token_refused"));
+        return Err((401, "token_refused"));
     }
     let known = kernel.people.values().any(|(_, own)| *own == tenant);
     if tenant != kernel.operator && !known {
-        return Err(problem(401, "identity_mismatch"));
+        return Err((401, "identity_mismatch"));
     }
     Ok((tenant, correlation))
 }
@@ -152,7 +155,7 @@ async fn register(State(api): State<LocalApi>, headers: HeaderMap, body: String)
         || body["runtime_type"] != "courses"
         || body["deployment_mode"] != "shared"
     {
-        return problem(422, "invalid");
+        return problem((422, "invalid"));
     }
     kernel.registrations += 1;
     kernel.token = format!("token-{}", kernel.registrations);
@@ -178,7 +181,7 @@ async fn heartbeat(
 ) -> Response {
     let mut kernel = api.kernel();
     if let Err(refused) = admitted(&kernel, &headers) {
-        return refused;
+        return problem(refused);
     }
     let body: Value = serde_json::from_str(&body).unwrap();
     if id != kernel.runtime
@@ -186,7 +189,7 @@ async fn heartbeat(
             .map(Value::from)
             .contains(&body["status"])
     {
-        return problem(422, "invalid");
+        return problem((422, "invalid"));
     }
     kernel.beats += 1;
     let status = if kernel.suspended {
@@ -205,20 +208,20 @@ async fn resolve(State(api): State<LocalApi>, headers: HeaderMap, body: String) 
         let kernel = api.kernel();
         match admitted(&kernel, &headers) {
             Ok((tenant, _)) if tenant == kernel.operator => {}
-            Ok(_) => return problem(422, "tenant_mismatch"),
-            Err(refused) => return refused,
+            Ok(_) => return problem((422, "tenant_mismatch")),
+            Err(refused) => return problem(refused),
         }
         if kernel.unreachable {
-            return problem(503, "kernel_unreachable");
+            return problem((503, "kernel_unreachable"));
         }
         (kernel.issuer.clone(), kernel.operator)
     };
     let body: Value = serde_json::from_str(&body).unwrap();
     if body["tenant_id"] != json!(operator) {
-        return problem(422, "tenant_mismatch");
+        return problem((422, "tenant_mismatch"));
     }
     let Some(claims) = verified(&issuer, body["external_token"].as_str().unwrap()).await else {
-        return problem(401, "external_token_refused");
+        return problem((401, "external_token_refused"));
     };
     let mut kernel = api.kernel();
     let sub = claims["sub"].as_str().unwrap().to_owned();
@@ -263,18 +266,18 @@ async fn check(State(api): State<LocalApi>, headers: HeaderMap, body: String) ->
     let mut kernel = api.kernel();
     let (tenant, correlation) = match admitted(&kernel, &headers) {
         Ok(admitted) => admitted,
-        Err(refused) => return refused,
+        Err(refused) => return problem(refused),
     };
     let body: Value = serde_json::from_str(&body).unwrap();
     if body["tenant_id"] != json!(tenant) || body["runtime_id"] != json!(kernel.runtime) {
-        return problem(422, "tenant_mismatch");
+        return problem((422, "tenant_mismatch"));
     }
     let resource = body["context"]["resource"].as_str().unwrap().to_owned();
     let verdict = match body["feature"].as_str().unwrap() {
         "course_access" if kernel.granted.contains(&resource) => json!({ "allowed": true }),
         "assessment_attempts" if body["context"]["consume"] == 1 => {
             let Ok(key) = uuid(&headers, "idempotency-key") else {
-                return problem(400, "header_missing");
+                return problem((400, "header_missing"));
             };
             consume(&mut kernel, tenant, key)
         }
@@ -312,10 +315,10 @@ async fn audit(State(api): State<LocalApi>, headers: HeaderMap, body: String) ->
     let mut kernel = api.kernel();
     let (tenant, correlation) = match admitted(&kernel, &headers) {
         Ok(admitted) => admitted,
-        Err(refused) => return refused,
+        Err(refused) => return problem(refused),
     };
     match kernel.audit_left.as_mut() {
-        Some(0) => return problem(503, "storage_unavailable"),
+        Some(0) => return problem((503, "storage_unavailable")),
         Some(left) => *left -= 1,
         None => {}
     }
@@ -331,14 +334,14 @@ async fn audit(State(api): State<LocalApi>, headers: HeaderMap, body: String) ->
             .as_str()
             .is_some_and(|time| time.len() == 24);
     if !consistent {
-        return problem(422, "tenant_mismatch");
+        return problem((422, "tenant_mismatch"));
     }
     match kernel
         .events
         .iter()
         .find(|held| held["event_id"] == event["event_id"])
     {
-        Some(held) if *held != event => return problem(409, "event_conflict"),
+        Some(held) if *held != event => return problem((409, "event_conflict")),
         Some(_) => {}
         None => kernel.events.push(event.clone()),
     }
