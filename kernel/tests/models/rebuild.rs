@@ -111,7 +111,7 @@ fn command(world: &World, (kind, a, b, n): Pick) -> Command {
             caller: if a % 2 == 0 { shared() } else { own(1) },
             subject,
             provider: ProviderKind::Oidc,
-            roles: vec!["student".to_owned()],
+            roles: vec!["member".to_owned()],
             attributes: BTreeMap::from([("locale".to_owned(), "pt".to_owned())]),
             token_expires: world.now.plus_millis(n),
             identity: IdentityId::from_parts(world.now, [b; 10]),

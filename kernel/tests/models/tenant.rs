@@ -43,7 +43,7 @@ enum Step {
     Expire,
 }
 
-const FEATURES: [&str; 4] = ["course", "course:a", "course:b", "lab"];
+const FEATURES: [&str; 4] = ["export", "export:a", "export:b", "seat"];
 
 impl Naive {
     fn find(&self, feature: &str, mine: bool) -> Option<&Row> {

@@ -145,14 +145,14 @@ fn reasons_come_in_their_order() {
 
 #[test]
 fn a_resource_comes_after_a_colon_or_in_the_context_but_only_once() {
-    let one = Question::new("course_access:cloud", None, None).unwrap();
+    let one = Question::new("report_export:cloud", None, None).unwrap();
     assert_eq!(
-        Question::new("course_access", Some("cloud"), None).unwrap(),
+        Question::new("report_export", Some("cloud"), None).unwrap(),
         one
     );
     assert_eq!(
-        Question::new("course_access:cloud", Some("cloud"), None).unwrap(),
+        Question::new("report_export:cloud", Some("cloud"), None).unwrap(),
         one
     );
-    assert!(Question::new("course_access:cloud", Some("other"), None).is_err());
+    assert!(Question::new("report_export:cloud", Some("other"), None).is_err());
 }
