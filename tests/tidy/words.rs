@@ -40,9 +40,9 @@ const CONTRACT: &[(&str, &str)] = &[
     ("protocol/src/entity.rs", "/// A lab platform."),
     ("protocol/src/entity.rs", "Labs = \"labs\","),
     ("protocol/tests/golden/", "course_access"),
-    ("protocol/src/license/tests.rs", "course_access:course-{n}"),
-    ("protocol/src/license/tests.rs", "course_access"),
-    ("protocol/src/license/tests.rs", "labs.minutes"),
+    ("protocol/src/license/tests", "course_access:course-{n}"),
+    ("protocol/src/license/tests", "course_access"),
+    ("protocol/src/license/tests", "labs.minutes"),
     // The workspace has to name the pilot's folder and package to hold it.
     ("Cargo.toml", "examples/courses"),
     ("Cargo.toml", "provost-courses"),
