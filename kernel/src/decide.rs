@@ -1,6 +1,7 @@
 //! What follows from a command: events, or a refusal. Nothing changes here.
 
 mod access;
+mod consume;
 mod enroll;
 mod install;
 mod report;
@@ -15,7 +16,7 @@ use provost_protocol::{
     event::Event,
 };
 
-pub use self::access::answer;
+pub use self::consume::answer;
 use crate::{
     Command, Rejection, State,
     grants::Caller,
@@ -68,7 +69,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Ev
         Command::Grant(grant) => access::grant(state, grant, now),
         Command::RemoveEntitlement { feature, runtime } => access::remove(state, feature, *runtime),
         Command::Expire => access::expire(state, now),
-        Command::Consume(consume) => access::consume(state, consume, now),
+        Command::Consume(wish) => consume::consume(state, wish, now),
         Command::RecordOverride {
             runtime,
             feature,

@@ -85,10 +85,10 @@ impl State {
     /// The tenant itself; absent before its first event.
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantRecord> {
-        match self.get(&EntityKey::Tenant)? {
-            Entity::Tenant(record) => Some(record),
-            _other => None,
-        }
+        let Entity::Tenant(record) = self.get(&EntityKey::Tenant)? else {
+            return None;
+        };
+        Some(record)
     }
 
     /// Whether the tenant is active; an absent tenant is not.
@@ -108,12 +108,12 @@ impl State {
     /// Every entitlement, in the order of (feature, runtime).
     pub fn entitlements(&self) -> impl Iterator<Item = &Entitlement> {
         let from = EntityKey::first_entitlement();
-        self.entities
-            .range(from..)
-            .map_while(|(_, entity)| match &**entity {
-                Entity::Entitlement(record) => Some(record),
-                _other => None,
-            })
+        self.entities.range(from..).map_while(|(_, entity)| {
+            let Entity::Entitlement(record) = &**entity else {
+                return None;
+            };
+            Some(record)
+        })
     }
 
     /// When [`crate::Command::Expire`] is next worth deciding.
@@ -133,107 +133,113 @@ impl State {
         feature: &Feature,
         runtime: Option<RuntimeId>,
     ) -> Option<&Entitlement> {
-        match self.get(&EntityKey::entitlement(feature, runtime))? {
-            Entity::Entitlement(record) => Some(record),
-            _other => None,
-        }
+        let Entity::Entitlement(record) = self.get(&EntityKey::entitlement(feature, runtime))?
+        else {
+            return None;
+        };
+        Some(record)
     }
 
     /// The counter of one entitlement; absent before its first use.
     #[must_use]
     pub fn counter(&self, feature: &Feature, runtime: Option<RuntimeId>) -> Option<&Counter> {
-        match self.get(&EntityKey::counter(feature, runtime))? {
-            Entity::Counter(record) => Some(record),
-            _other => None,
-        }
+        let Entity::Counter(record) = self.get(&EntityKey::counter(feature, runtime))? else {
+            return None;
+        };
+        Some(record)
     }
 
     /// Every identity provider.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
-        self.entities.values().filter_map(|entity| match &**entity {
-            Entity::Provider(record) => Some(record),
-            _other => None,
+        self.entities.values().filter_map(|entity| {
+            let Entity::Provider(record) = &**entity else {
+                return None;
+            };
+            Some(record)
         })
     }
 
     /// Every attached shared runtime.
     pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
-        self.entities.values().filter_map(|entity| match &**entity {
-            Entity::Attachment(record) => Some(record),
-            _other => None,
+        self.entities.values().filter_map(|entity| {
+            let Entity::Attachment(record) = &**entity else {
+                return None;
+            };
+            Some(record)
         })
     }
 
     /// One attached shared runtime.
     #[must_use]
     pub fn attachment(&self, runtime: RuntimeId) -> Option<&Attachment> {
-        match self.get(&EntityKey::Attachment(runtime))? {
-            Entity::Attachment(record) => Some(record),
-            _other => None,
-        }
+        let Entity::Attachment(record) = self.get(&EntityKey::Attachment(runtime))? else {
+            return None;
+        };
+        Some(record)
     }
 
     /// One runtime of this tenant, if it is loaded.
     #[must_use]
     pub fn runtime(&self, runtime: RuntimeId) -> Option<&RuntimeRecord> {
-        match self.get(&EntityKey::Runtime(runtime))? {
-            Entity::Runtime(record) => Some(record),
-            _other => None,
-        }
+        let Entity::Runtime(record) = self.get(&EntityKey::Runtime(runtime))? else {
+            return None;
+        };
+        Some(record)
     }
 
     /// Which identity a person is, if that is loaded.
     #[must_use]
     pub fn identity_of(&self, subject: &Subject) -> Option<IdentityId> {
-        match self.get(&EntityKey::subject(subject))? {
-            Entity::Subject(identity) => Some(*identity),
-            _other => None,
-        }
+        let Entity::Subject(identity) = self.get(&EntityKey::subject(subject))? else {
+            return None;
+        };
+        Some(*identity)
     }
 
     /// One identity, if it is loaded.
     #[must_use]
     pub fn identity(&self, identity: IdentityId) -> Option<&IdentityRecord> {
-        match self.get(&EntityKey::Identity(identity))? {
-            Entity::Identity(record) => Some(record),
-            _other => None,
-        }
+        let Entity::Identity(record) = self.get(&EntityKey::Identity(identity))? else {
+            return None;
+        };
+        Some(record)
     }
 
     /// One enrolment token, if it is loaded.
     #[must_use]
     pub fn token(&self, token: TokenId) -> Option<&TokenRecord> {
-        match self.get(&EntityKey::Token(token))? {
-            Entity::Token(record) => Some(record),
-            _other => None,
-        }
+        let Entity::Token(record) = self.get(&EntityKey::Token(token))? else {
+            return None;
+        };
+        Some(record)
     }
 
     /// What one key got from one token, if it is loaded.
     #[must_use]
     pub fn enrolment(&self, token: TokenId, cnf: &str) -> Option<&EnrolmentRecord> {
-        match self.get(&EntityKey::Enrolment(token, cnf.to_owned()))? {
-            Entity::Enrolment(record) => Some(record),
-            _other => None,
-        }
+        let Entity::Enrolment(record) = self.get(&EntityKey::Enrolment(token, cnf.to_owned()))?
+        else {
+            return None;
+        };
+        Some(record)
     }
 
     /// The newest license of (runtime, this tenant), if it is loaded.
     #[must_use]
     pub fn license(&self, runtime: RuntimeId) -> Option<&LicenseHead> {
-        match self.get(&EntityKey::License(runtime))? {
-            Entity::License(record) => Some(record),
-            _other => None,
-        }
+        let Entity::License(record) = self.get(&EntityKey::License(runtime))? else {
+            return None;
+        };
+        Some(record)
     }
 
     /// The tenant an individual was given, if it is loaded; in an operator's log.
     #[must_use]
     pub fn individual(&self, subject: &Subject) -> Option<&IndividualRecord> {
-        match self.get(&EntityKey::individual(subject))? {
-            Entity::Individual(record) => Some(record),
-            _other => None,
-        }
+        let Entity::Individual(record) = self.get(&EntityKey::individual(subject))? else {
+            return None;
+        };
+        Some(record)
     }
 
     /// Any entity by its key, if it is loaded.

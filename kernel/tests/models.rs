@@ -4,6 +4,11 @@
 //! of `kernel/mutants.txt` and expects the model named there to fail. A failing case prints its
 //! inputs and a seed; the seed goes to a `.proptest-regressions` file beside the model, and is kept.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a panic is how they fail"
+)]
+
 #[path = "models/desired.rs"]
 mod desired;
 #[path = "models/license.rs"]

@@ -12,10 +12,13 @@ use crate::{
 
 pub(super) fn granted(entities: &mut impl Entities, at: At, data: &EntitlementGranted) {
     let key = EntityKey::entitlement(&data.feature, data.runtime);
-    let before = match entities.entity(&key).as_deref() {
-        Some(Entity::Entitlement(record)) => Some(record.created),
-        _absent => None,
-    };
+    let present = entities.entity(&key);
+    let before = present.as_deref().and_then(|entity| {
+        let Entity::Entitlement(record) = entity else {
+            return None;
+        };
+        Some(record.created)
+    });
     let record = Entitlement {
         feature: data.feature.clone(),
         runtime: data.runtime,
