@@ -2,13 +2,14 @@
 //!
 //! The meaning holds on one machine and on many: append to *one tenant's* log with the expected
 //! sequence; read one tenant's log; get within one tenant. No call exists without a tenant, except
-//! the walk over tenants that the admin API and the due index need. One conformance suite
-//! (`store/tests/conformance.rs`) runs against every implementation.
+//! the walk over tenants that the admin API and the due index need, and
+//! [`Backend::token_tenant`]: who enrolls proves itself by a token and knows no tenant yet. One
+//! conformance suite (`store/tests/store/conformance.rs`) runs against every implementation.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use provost_kernel::state::{Entity, EntityKey, State};
-use provost_protocol::{RuntimeId, TenantId, Timestamp, envelope::Envelope};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId, envelope::Envelope};
 
 use crate::merkle::Frontier;
 
@@ -179,4 +180,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
         now: Timestamp,
         limit: usize,
     ) -> Pending<Result<Vec<(Timestamp, TenantId)>, ReadError>>;
+
+    /// Finds the tenant whose log issued an enrolment token, revoked or used up ones included.
+    ///
+    /// The one lookup without a tenant: whoever presents a token is about to learn which tenant it
+    /// belongs to. The answer names the tenant only; whether the token admits anybody is decided
+    /// by that tenant.
+    fn token_tenant(&self, token: TokenId) -> Pending<Result<Option<TenantId>, ReadError>>;
 }

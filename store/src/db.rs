@@ -9,6 +9,7 @@
 //! | `h/<tenant>` | where the tenant's log ends, and its Merkle frontier |
 //! | `d/<deadline, 8 bytes big endian><tenant>/<entity key>` | empty: the due index |
 //! | `o/<tenant>/<runtime>` | empty: the runtime is active and not lost |
+//! | `k/<token>` | the tenant that issued the enrolment token |
 //! | `w` | the watermark: the journal's position after the last applied group |
 //!
 //! # What survives what
@@ -26,7 +27,7 @@ use std::{
 
 use provost_journal::Position;
 use provost_kernel::state::{Entity, EntityKey};
-use provost_protocol::{RuntimeId, TenantId, Timestamp, entity::RuntimeStatus};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId, entity::RuntimeStatus};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -85,6 +86,10 @@ impl Db {
 
     pub(crate) fn head(&self, tenant: TenantId) -> Result<Option<Head>, DbError> {
         self.value(head_key(tenant).as_bytes())
+    }
+
+    pub(crate) fn token_tenant(&self, token: TokenId) -> Result<Option<TenantId>, DbError> {
+        self.value(token_key(token).as_bytes())
     }
 
     pub(crate) fn entity(
@@ -232,7 +237,7 @@ impl Batch {
         self.set(head_key(tenant).into_bytes(), head)
     }
 
-    /// Writes or removes an entity and keeps the due index beside it.
+    /// Writes or removes an entity and keeps the indexes over entities beside it.
     pub(crate) fn set_entity(
         &mut self,
         tenant: TenantId,
@@ -255,6 +260,14 @@ impl Batch {
                 self.0.insert(marker, &[]);
             } else {
                 self.0.remove(marker);
+            }
+        }
+        if let EntityKey::Token(token) = key {
+            let index = token_key(*token).into_bytes();
+            if after.is_some() {
+                self.set(index, &tenant)?;
+            } else {
+                self.0.remove(index);
             }
         }
         let text = entity_key(tenant, key);
@@ -309,6 +322,10 @@ fn online_key(tenant: TenantId, runtime: RuntimeId) -> String {
     format!("{ONLINE}{tenant}/{runtime}")
 }
 
+fn token_key(token: TokenId) -> String {
+    format!("{TOKENS}{token}")
+}
+
 pub(crate) fn is_online(entity: &Entity) -> bool {
     matches!(entity, Entity::Runtime(runtime)
         if runtime.status == RuntimeStatus::Active && !runtime.lost)
@@ -344,6 +361,7 @@ const WATERMARK: &[u8] = b"w";
 const HEADS: &str = "h/";
 const DUE: &[u8] = b"d/";
 const ONLINE: &str = "o/";
+const TOKENS: &str = "k/";
 
 /// sled's default is 1 GiB; the hot tenants live in their actors, so a small cache serves.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use provost_kernel::{At, Entities, Entity, EntityKey, State, apply};
-use provost_protocol::{RuntimeId, TenantId, Timestamp};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
 
 use crate::{
     backend::{
@@ -277,6 +277,15 @@ impl Backend for MemoryStore {
             found.sort_unstable();
             found.truncate(limit);
             Ok(found)
+        })
+    }
+
+    fn token_tenant(&self, token: TokenId) -> Pending<Result<Option<TenantId>, ReadError>> {
+        self.answer(|shared| {
+            let key = EntityKey::Token(token);
+            let mut tenants = shared.tenants.iter();
+            let issuer = tenants.find(|(_, tenant)| tenant.entities.contains_key(&key));
+            Ok(issuer.map(|(id, _)| *id))
         })
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use provost_journal::{GroupWriter, Record, SubmitError, Submitter};
 use provost_kernel::state::{Entity, EntityKey, State};
-use provost_protocol::{RuntimeId, TenantId, Timestamp};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -219,6 +219,10 @@ impl Backend for Store {
         limit: usize,
     ) -> Pending<Result<Vec<(Timestamp, TenantId)>, ReadError>> {
         self.readers.read(move |db, _| Ok(db.due(now, limit)?))
+    }
+
+    fn token_tenant(&self, token: TokenId) -> Pending<Result<Option<TenantId>, ReadError>> {
+        self.readers.read(move |db, _| Ok(db.token_tenant(token)?))
     }
 }
 
