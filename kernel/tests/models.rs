@@ -19,6 +19,8 @@ mod liveness;
 mod quota;
 #[path = "models/rebuild.rs"]
 mod rebuild;
+#[path = "models/rules.rs"]
+mod rules;
 #[path = "models/runtime.rs"]
 mod runtime;
 #[path = "models/session.rs"]
