@@ -69,7 +69,8 @@ pub fn apply(entities: &mut impl Entities, at: At, event: &Event) {
         Event::EntitlementOverridden(_) | Event::QuotaDenied(_) | Event::AuditRecorded(_) => {}
     }
     with_tenant(entities, |tenant| {
-        tenant.epoch = at.epoch;
+        tenant.revision = tenant.revision_in(at.epoch);
+        tenant.epoch = at.epoch.max(tenant.epoch);
         tenant.seq = at.seq;
     });
 }

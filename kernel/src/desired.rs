@@ -32,7 +32,7 @@ pub fn desired_state(
     let license = state.license(caller.runtime).map(|head| head.sequence);
     Ok(DesiredState {
         tenant: tenant.id,
-        revision: tenant.revision,
+        revision: state.revision(),
         tenant_status: facts.tenant_status,
         runtime_status: facts.runtime_status,
         license_epoch: license.map_or(0, |sequence| sequence.epoch),

@@ -231,7 +231,7 @@ pub fn plan_license(
         ttl_ms: expiry.millis_since(now),
         grace_ms,
         cnf: licensee.cnf.clone(),
-        revision: tenant.revision,
+        revision: state.revision(),
         min_generation: 0,
         entitlements: effective(state, runtime, now),
     })

@@ -1,5 +1,10 @@
 //! How much of everything one tenant may have: each number with its reason.
 
+/// A restore from a backup raises the epoch, and with it the desired-state revision by so much:
+/// above all that the lost time could have handed out, so that no connector holds a higher one.
+/// JSON readers hold two million epochs exactly.
+pub const REVISIONS_PER_EPOCH: u64 = 1 << 32;
+
 /// All of them are loaded when the tenant wakes and stand in every license; 1,000 of about 400
 /// bytes fit in one frame of 1 MiB.
 pub const ENTITLEMENTS_MAX: u64 = 1_000;

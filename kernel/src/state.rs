@@ -91,6 +91,13 @@ impl State {
         Some(record)
     }
 
+    /// The desired-state revision that runtimes are told, 0 before the tenant's first event.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.tenant()
+            .map_or(0, |tenant| tenant.revision_in(self.epoch()))
+    }
+
     /// Whether the tenant is active; an absent tenant is not.
     #[must_use]
     pub fn is_active(&self) -> bool {

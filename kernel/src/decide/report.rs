@@ -90,11 +90,11 @@ pub(super) fn mark_returned(
 
 /// Keeps of each runtime the highest revision that exists and is news.
 pub(super) fn confirm(state: &State, confirmed: &[Confirmation]) -> Result<Vec<Event>, Rejection> {
-    let tenant = tenant_of(state)?;
+    tenant_of(state)?;
     let mut highest = BTreeMap::new();
     for one in confirmed
         .iter()
-        .filter(|one| one.revision <= tenant.revision)
+        .filter(|one| one.revision <= state.revision())
     {
         let own = state
             .runtime(one.runtime)

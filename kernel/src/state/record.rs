@@ -13,7 +13,7 @@ use provost_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::license::Sequence;
+use crate::{license::Sequence, limits::REVISIONS_PER_EPOCH};
 
 /// Any entity. Append-only: the variant's number stands in every stored value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,16 @@ pub struct TenantRecord {
     pub runtimes: u64,
     /// Individuals admitted by this tenant as operator.
     pub individuals: u64,
+}
+
+impl TenantRecord {
+    /// The desired-state revision as an epoch shows it: higher in each than all of the last.
+    #[must_use]
+    pub const fn revision_in(&self, epoch: u64) -> u64 {
+        let risen = epoch.saturating_sub(self.epoch);
+        self.revision
+            .saturating_add(risen.saturating_mul(REVISIONS_PER_EPOCH))
+    }
 }
 
 /// What the tenant may do.

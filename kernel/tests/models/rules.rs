@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use provost_kernel::{
-    Caller, Command, Rejection, answer,
+    Caller, Command, Rejection, State, answer,
     command::{
         Attach, AuditEntry, AuditPrior, Consume, CreateIndividual, CreateTenant, Grant, Prior,
         Resolve,
@@ -409,6 +409,41 @@ fn a_suspension_raises_the_revision_that_the_desired_state_shows() {
     let after = desired_state(&world.state, &own(1), &surroundings).unwrap();
     assert_eq!(after.tenant_status, TenantStatus::Suspended);
     assert_eq!(after.revision, before.revision + 1);
+}
+
+#[test]
+fn after_a_restore_the_revision_is_above_all_that_was_ever_told() {
+    let mut world = company();
+    let backup = world.state.clone();
+    for _ in 0..3 {
+        world
+            .run(&Command::SuspendTenant {
+                reason: String::new(),
+            })
+            .unwrap();
+        world
+            .run(&Command::ResumeTenant {
+                reason: String::new(),
+            })
+            .unwrap();
+    }
+    let told = world.state.revision();
+
+    let mut restored = World {
+        state: State::new(tenant_id(1), 2),
+        ..company()
+    };
+    for (key, entity) in backup.iter() {
+        restored.state.load(key.clone(), entity.clone());
+    }
+    let first = restored.state.revision();
+    assert!(first > told);
+    restored
+        .run(&Command::SuspendTenant {
+            reason: String::new(),
+        })
+        .unwrap();
+    assert_eq!(restored.state.revision(), first + 1);
 }
 
 #[test]
