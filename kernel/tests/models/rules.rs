@@ -150,7 +150,7 @@ fn for_an_individual_a_shared_runtime_acts_12_hours_after_a_resolve() {
     assert_eq!(take(&mut world, shared(), 1), (true, Reason::Entitled));
     let licensee = Licensee {
         caller: shared(),
-        runtime_type: RuntimeType::Courses,
+        runtime_type: RuntimeType::App,
         deployment_mode: DeploymentMode::Shared,
         cnf: hash(8),
     };
