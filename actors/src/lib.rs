@@ -43,14 +43,28 @@
 
 pub mod ask;
 pub mod clock;
+mod directory;
+mod gateway;
 pub mod guardian;
+mod hex;
+mod house;
 pub mod random;
+mod runtime;
+pub mod session;
 pub mod spawner;
+mod tenant;
+mod verifier;
 pub mod wheel;
 
 pub use ask::{Ask, AskError, Reply, ask, tell};
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
+pub use directory::Directory;
+pub use gateway::{Facts, Gateway, Known, Peer, Registered};
 pub use guardian::{Guarded, Guardian, Health, Incarnation, RestartPolicy};
+pub use house::{House, TimeNote};
 pub use random::{Random, SeededRandom, SystemRandom};
+pub use runtime::{BeatAnswer, LiveRuntime, Opened, RuntimeHandle};
 pub use spawner::{Arbiters, SpawnError, Spawner};
+pub use tenant::{AuditItem, Executed, Meta, TenantError, TenantHandle};
+pub use verifier::{TokenRefused, TokenVerifier, Verifying, Vouched};
 pub use wheel::{LocalWheel, Wheel};

@@ -1,0 +1,107 @@
+//! How a runtime's actor comes to life, and the wheel it shares with its arbiter's others.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
+use provost_kernel::{
+    EntityKey,
+    liveness::{Pulse, Rhythm},
+    state::RuntimeRecord,
+};
+use provost_protocol::{RuntimeId, TenantId, entity::Liveness};
+
+use super::{Directory, WeakDirectory};
+use crate::{
+    LiveRuntime, LocalWheel, TenantHandle,
+    guardian::BuildError,
+    runtime::{Fleet, Live, RuntimeActor},
+};
+
+type Wheel = LocalWheel<(TenantId, RuntimeId)>;
+
+thread_local! {
+    /// One wheel for each directory on this arbiter; almost always there is one.
+    static WHEELS: RefCell<HashMap<u64, Wheel>> = RefCell::default();
+}
+
+/// The size of the fleet, as the directory counts it.
+#[derive(Debug)]
+struct Counted(WeakDirectory);
+
+impl Fleet for Counted {
+    fn size(&self) -> u64 {
+        let directory = self.0.upgrade();
+        let count = directory.map_or(0, |shared| super::lock(&shared.runtimes).len());
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+}
+
+/// What is shown of a runtime before its first beat.
+pub(super) fn live(tenant: TenantId, record: &RuntimeRecord) -> Live {
+    Live::new(LiveRuntime {
+        tenant,
+        runtime: record.id,
+        runtime_type: record.runtime_type,
+        liveness: if record.lost {
+            Liveness::Lost
+        } else {
+            Liveness::Online
+        },
+        health: record.health,
+        last_beat: None,
+        metrics: std::collections::BTreeMap::new(),
+        connected: false,
+        generation: 0,
+        address: None,
+    })
+}
+
+/// Builds a runtime's actor from what its tenant says of it.
+pub(super) async fn runtime(
+    directory: WeakDirectory,
+    tenant: TenantHandle,
+    id: RuntimeId,
+    live: Arc<Live>,
+) -> Result<RuntimeActor, BuildError> {
+    let Some(found) = Directory::from_weak(&directory) else {
+        return Err("the kernel is stopping".into());
+    };
+    let state = tenant.hold(vec![EntityKey::Runtime(id)]).await?;
+    let lost = state.runtime(id).is_none_or(|record| record.lost);
+    let fleet = Counted(directory);
+    let rhythm = Rhythm::for_fleet(fleet.size(), 0);
+    let house = Arc::clone(found.house());
+    Ok(RuntimeActor {
+        id,
+        pulse: Pulse::begin(house.clock.now(), rhythm, lost),
+        wheel: wheel(&found),
+        house,
+        tenant,
+        live,
+        fleet: Rc::new(fleet),
+        session: None,
+        health_reported: None,
+    })
+}
+
+/// The wheel of this thread, started by its first runtime.
+fn wheel(directory: &Directory) -> Wheel {
+    WHEELS.with_borrow_mut(|wheels| {
+        let start = || {
+            let weak = Arc::downgrade(&directory.shared);
+            LocalWheel::start(Arc::clone(&directory.house().clock), move |now, keys| {
+                let Some(directory) = Directory::from_weak(&weak) else {
+                    return;
+                };
+                for (tenant, runtime) in keys {
+                    if let Some(handle) = directory.alive(tenant, runtime) {
+                        handle.tick(now);
+                    }
+                }
+            })
+        };
+        wheels
+            .entry(directory.shared.number)
+            .or_insert_with(start)
+            .clone()
+    })
+}

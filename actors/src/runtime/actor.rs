@@ -1,0 +1,273 @@
+//! The shell around one runtime's pulse and session.
+
+use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
+};
+use provost_kernel::{
+    Command, EntityKey,
+    liveness::{Change, Pulse, Rhythm},
+};
+use provost_protocol::{
+    CorrelationId, RuntimeId, TenantId, Timestamp,
+    entity::{Health, Liveness, RuntimeStatus},
+    envelope::{ActorRef, Source},
+};
+
+use super::handle::{BeatAnswer, Live, Opened};
+use crate::{
+    Ask, LocalWheel, Meta, TenantError, TenantHandle, answers,
+    house::House,
+    tenant::{Presence, PresenceChange},
+};
+
+/// One live runtime.
+#[derive(Debug)]
+pub(crate) struct RuntimeActor {
+    pub(crate) id: RuntimeId,
+    pub(crate) house: Arc<House>,
+    pub(crate) tenant: TenantHandle,
+    pub(crate) live: Arc<Live>,
+    pub(crate) wheel: LocalWheel<(TenantId, RuntimeId)>,
+    /// Says how many runtimes this kernel has.
+    pub(crate) fleet: Rc<dyn Fleet>,
+    pub(crate) pulse: Pulse,
+    pub(crate) session: Option<u64>,
+    pub(crate) health_reported: Option<Timestamp>,
+}
+
+/// Says how large the fleet is.
+pub(crate) trait Fleet: std::fmt::Debug {
+    fn size(&self) -> u64;
+}
+
+/// A heartbeat.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<BeatAnswer, TenantError>")]
+pub(crate) struct Beat {
+    pub(super) health: Health,
+    pub(super) metrics: BTreeMap<String, f64>,
+    pub(super) address: SocketAddr,
+}
+
+/// A session begins.
+#[derive(Debug, Message)]
+#[rtype(result = "Opened")]
+pub(crate) struct OpenSession {
+    pub(super) last_generation: u64,
+    pub(super) address: SocketAddr,
+}
+
+/// A session has ended.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct CloseSession {
+    pub(super) generation: u64,
+}
+
+/// The wheel says that the runtime's deadline has come.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Tick {
+    pub(super) now: Timestamp,
+}
+
+impl RuntimeActor {
+    fn status(&self) -> RuntimeStatus {
+        let view = self.tenant.view();
+        view.runtime(self.id)
+            .map_or(RuntimeStatus::Revoked, |runtime| runtime.status)
+    }
+
+    fn key(&self) -> (TenantId, RuntimeId) {
+        (self.tenant.id(), self.id)
+    }
+
+    fn schedule(&self) {
+        match self.pulse.deadline() {
+            Some(deadline) => self.wheel.schedule(self.key(), deadline),
+            None => {
+                self.wheel.cancel(&self.key());
+            }
+        }
+    }
+
+    fn show(&self) {
+        let (liveness, last_beat) = (self.pulse.liveness(), self.pulse.last_beat());
+        self.live.change(|live| {
+            live.liveness = liveness;
+            live.last_beat = last_beat;
+        });
+    }
+
+    fn meta(&self) -> Meta {
+        let now = self.house.clock.now();
+        Meta {
+            actor: ActorRef::runtime(self.id),
+            source: Source::Kernel,
+            correlation_id: CorrelationId::from_parts(now, self.house.random.id_bytes()),
+            idempotency: None,
+        }
+    }
+
+    /// Takes in that the runtime is alive: a heartbeat, or a session's first word.
+    fn alive(&mut self) {
+        let seed = self.house.random.id_bytes();
+        let seed = seed
+            .iter()
+            .fold(0_u64, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
+        self.pulse
+            .set_rhythm(Rhythm::for_fleet(self.fleet.size(), seed));
+        let change = self.pulse.beat(self.house.clock.now());
+        if change == Some(Change::Returned) {
+            self.tenant.presence(Presence {
+                runtime: self.id,
+                change: PresenceChange::Returned,
+            });
+        }
+        self.schedule();
+        self.show();
+    }
+
+    /// Health is for the log at most once a minute; `kernel` says when.
+    fn report_health(&mut self, health: Health, ctx: &mut Context<Self>) {
+        let held = self
+            .tenant
+            .view()
+            .runtime(self.id)
+            .map(|runtime| runtime.health);
+        if held.is_none_or(|held| held == health) {
+            return;
+        }
+        let command = Command::ReportHealth {
+            runtime: self.id,
+            health,
+            last: self.health_reported,
+        };
+        let (tenant, meta) = (self.tenant.clone(), self.meta());
+        let report = async move { tenant.execute(command, meta).await };
+        ctx.spawn(report.into_actor(self).map(|outcome, actor, _| {
+            if outcome.is_ok_and(|executed| !executed.events.is_empty()) {
+                actor.health_reported = Some(actor.house.clock.now());
+            }
+        }));
+    }
+}
+
+impl Actor for RuntimeActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MAX);
+        self.schedule();
+        self.show();
+    }
+}
+
+impl Drop for RuntimeActor {
+    fn drop(&mut self) {
+        self.wheel.cancel(&self.key());
+        self.tenant.release(vec![EntityKey::Runtime(self.id)]);
+    }
+}
+
+impl Handler<Ask<Beat>> for RuntimeActor {
+    type Result = ();
+
+    fn handle(&mut self, Ask { message, reply }: Ask<Beat>, ctx: &mut Self::Context) {
+        let Beat {
+            health,
+            metrics,
+            address,
+        } = message;
+        self.alive();
+        self.live.change(|live| {
+            live.health = health;
+            live.metrics = metrics;
+            live.address = Some(address);
+        });
+        self.report_health(health, ctx);
+        let (status, rhythm) = (self.status(), self.pulse.rhythm());
+        if status != RuntimeStatus::Registered {
+            return reply.send(Ok(BeatAnswer { status, rhythm }));
+        }
+        let (tenant, meta) = (self.tenant.clone(), self.meta());
+        let command = Command::Activate { runtime: self.id };
+        let activate = async move { tenant.execute(command, meta).await };
+        ctx.spawn(activate.into_actor(self).map(move |outcome, actor, _| {
+            let rhythm = actor.pulse.rhythm();
+            reply.send(outcome.map(|_| BeatAnswer {
+                status: actor.status(),
+                rhythm,
+            }));
+        }));
+    }
+}
+
+answers!(RuntimeActor: OpenSession);
+
+impl Handler<OpenSession> for RuntimeActor {
+    type Result = actix::MessageResult<OpenSession>;
+
+    fn handle(&mut self, open: OpenSession, _: &mut Self::Context) -> Self::Result {
+        let held = *self.live.generation.borrow();
+        let generation = held.max(open.last_generation).saturating_add(1);
+        self.live.generation.send_replace(generation);
+        self.session = Some(generation);
+        self.alive();
+        self.live.change(|live| {
+            live.connected = true;
+            live.generation = generation;
+            live.address = Some(open.address);
+        });
+        actix::MessageResult(Opened {
+            generation,
+            generations: self.live.generation.subscribe(),
+            rhythm: self.pulse.rhythm(),
+        })
+    }
+}
+
+impl Handler<CloseSession> for RuntimeActor {
+    type Result = ();
+
+    fn handle(&mut self, close: CloseSession, ctx: &mut Self::Context) {
+        if self.session == Some(close.generation) {
+            self.session = None;
+            self.live.change(|live| live.connected = false);
+            if self.pulse.liveness() == Liveness::Lost {
+                ctx.stop();
+            }
+        }
+    }
+}
+
+impl Handler<Tick> for RuntimeActor {
+    type Result = ();
+
+    fn handle(&mut self, tick: Tick, ctx: &mut Self::Context) {
+        // The wheel is the authority: by what it was late, it moved the deadline on.
+        if let Some(deadline) = self.pulse.deadline() {
+            self.pulse.kernel_slept(tick.now.millis_since(deadline));
+        }
+        match self.pulse.tick(tick.now) {
+            Some(Change::Lost) => {
+                self.tenant.presence(Presence {
+                    runtime: self.id,
+                    change: PresenceChange::Lost,
+                });
+                self.show();
+                if self.session.is_none() {
+                    return ctx.stop();
+                }
+            }
+            Some(Change::Late | Change::Caught | Change::Returned) | None => {}
+        }
+        self.schedule();
+        self.show();
+    }
+}
+
+/// Heartbeats and session changes of one runtime: more than a few waiting are a fault of its own.
+const MAILBOX_MAX: usize = 16;

@@ -1,0 +1,430 @@
+//! One connection of frames: bytes in, answers and directives out.
+//!
+//! What may be said when is decided by [`provost_kernel::session::Session`]; here are the stream,
+//! the deadlines and the answers under way. A session lives on its tenant's arbiter, over whatever
+//! stream it is given, and ends as a whole: nothing of it survives.
+
+mod interests;
+mod outgoing;
+
+use std::{net::SocketAddr, rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use provost_kernel::session::{Effect, Ending, Input, Session};
+use provost_protocol::{
+    Code, ContractVersion, CorrelationId, Problem, TenantId, codec,
+    envelope::Source,
+    frame::FrameDecoder,
+    sign::PeerIdentity,
+    wire::{
+        Answer, ClientMessage, Goodbye, Hello, IN_FLIGHT_MAX, Outcome, Request, ServerMessage,
+        Welcome,
+    },
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf},
+    sync::{mpsc, watch},
+};
+
+use self::{interests::Interests, outgoing::Outgoing};
+use crate::{Facts, Gateway, Known, Opened, Peer};
+
+/// What a session needs besides its stream.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// The calls.
+    pub gateway: Gateway,
+    /// Who is at the other end.
+    pub identity: PeerIdentity,
+    /// From where.
+    pub address: SocketAddr,
+    /// Becomes true when the kernel stops.
+    pub draining: watch::Receiver<bool>,
+}
+
+/// Serves one connection until it ends; says why it did.
+///
+/// Must run inside a `LocalSet` or an arbiter.
+pub async fn serve<S>(stream: S, settings: SessionSettings) -> Ending
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let (read, write) = tokio::io::split(stream);
+    let (answers, answered) = mpsc::channel(ANSWERS_MAX);
+    let now = settings.gateway.directory().house().clock.now();
+    let mut life = Life {
+        machine: Session::new(0, 0, now),
+        outgoing: Outgoing::new(write),
+        interests: None,
+        opened: None,
+        peer: Rc::new(Peer {
+            identity: settings.identity.clone(),
+            address: settings.address,
+            version: ContractVersion::V0_2,
+            source: Source::Connector,
+        }),
+        answers,
+        settings,
+        told_to_drain: false,
+    };
+    let ending = life.run(read, answered).await;
+    life.finish(ending).await
+}
+
+/// One session's parts while it lives.
+struct Life<S> {
+    machine: Session,
+    outgoing: Outgoing<S>,
+    interests: Option<Interests>,
+    opened: Option<(Opened, Known)>,
+    peer: Rc<Peer>,
+    answers: mpsc::Sender<Answer>,
+    settings: SessionSettings,
+    /// The kernel's stop is told once.
+    told_to_drain: bool,
+}
+
+/// What wakes a session.
+enum Event {
+    Frame(Result<Option<Bytes>, ()>),
+    Answer(Answer),
+    Revised(TenantId),
+    Replaced,
+    Drain,
+    Tick,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
+    async fn run(&mut self, read: ReadHalf<S>, mut answered: mpsc::Receiver<Answer>) -> Ending {
+        let mut reader = FrameReader::new(read);
+        loop {
+            reader.set_limit(self.machine.frame_bytes_max());
+            let event = self.next(&mut reader, &mut answered).await;
+            let ending = match event {
+                Event::Frame(Ok(Some(frame))) => self.on_frame(&frame).await,
+                Event::Frame(Ok(None)) => Some(Ending::Goodbye),
+                Event::Frame(Err(())) => self.act(&Input::Garbage).await,
+                Event::Answer(answer) => {
+                    self.outgoing.send(&ServerMessage::Answer(answer)).await;
+                    self.act(&Input::Answered).await
+                }
+                Event::Revised(tenant) => self.on_revised(tenant).await,
+                Event::Replaced => self.act(&Input::Replaced).await,
+                Event::Drain => {
+                    self.told_to_drain = true;
+                    self.act(&Input::Drain).await
+                }
+                Event::Tick => self.act(&Input::Tick).await,
+            };
+            if let Some(ending) = ending {
+                return ending;
+            }
+            if self.outgoing.is_broken() {
+                return Ending::Idle;
+            }
+        }
+    }
+
+    async fn next(
+        &mut self,
+        reader: &mut FrameReader<S>,
+        answered: &mut mpsc::Receiver<Answer>,
+    ) -> Event {
+        let now = self.settings.gateway.directory().house().clock.now();
+        let wait = self
+            .machine
+            .deadline()
+            .map_or(u64::MAX, |at| at.millis_since(now).max(1));
+        let generation = self.machine.generation();
+        let draining = &mut self.settings.draining;
+        tokio::select! {
+            biased;
+            () = drained(draining), if !self.told_to_drain => Event::Drain,
+            () = replaced(&mut self.opened, generation) => Event::Replaced,
+            Some(answer) = answered.recv() => Event::Answer(answer),
+            tenant = revised(&mut self.interests) => Event::Revised(tenant),
+            frame = reader.next() => Event::Frame(frame),
+            () = tokio::time::sleep(Duration::from_millis(wait)) => Event::Tick,
+        }
+    }
+
+    async fn on_frame(&mut self, frame: &[u8]) -> Option<Ending> {
+        match codec::decode::<ClientMessage>(frame) {
+            Err(_) => self.act(&Input::Garbage).await,
+            Ok(ClientMessage::Hello(hello)) => self.on_hello(hello).await,
+            Ok(ClientMessage::Request(request)) => self.on_request(request).await,
+            Ok(ClientMessage::Confirm(confirm)) => {
+                let ending = self.act(&Input::Confirm).await;
+                if ending.is_none() {
+                    let refused = self
+                        .settings
+                        .gateway
+                        .confirm(&self.peer, confirm)
+                        .await
+                        .err();
+                    if let Some(problem) = refused {
+                        tracing::debug!(code = %problem.code, "a confirmation was refused");
+                    }
+                }
+                ending
+            }
+            Ok(ClientMessage::Goodbye(_)) => self.act(&Input::Goodbye).await,
+        }
+    }
+
+    /// Registers what Hello says, then welcomes; refused, the connection ends with the reason.
+    async fn on_hello(&mut self, hello: Hello) -> Option<Ending> {
+        let spoken = ContractVersion::negotiate(&hello.versions);
+        if self.opened.is_some() || spoken.is_none() {
+            return self.act(&Input::Hello(&hello.versions)).await;
+        }
+        match self.open(&hello).await {
+            Ok(welcome) => {
+                let ending = self.act(&Input::Hello(&hello.versions)).await;
+                if ending.is_none() {
+                    self.outgoing.send(&ServerMessage::Welcome(welcome)).await;
+                }
+                ending
+            }
+            Err(problem) => {
+                self.outgoing.send(&ServerMessage::Refused(problem)).await;
+                Some(Ending::Violation)
+            }
+        }
+    }
+
+    async fn open(&mut self, hello: &Hello) -> Result<Welcome, Problem> {
+        let gateway = self.settings.gateway.clone();
+        let house = gateway.directory().house();
+        let correlation = CorrelationId::from_parts(house.clock.now(), house.random.id_bytes());
+        let facts = Facts {
+            runtime_type: hello.runtime_type,
+            deployment_mode: hello.deployment_mode,
+            version: hello.version.clone(),
+            capabilities: hello.capabilities.clone(),
+            token_sha256: None,
+        };
+        let registered = match gateway.register(&self.peer, correlation, facts).await {
+            Ok(registered) => Some(registered),
+            // Suspended, it stays connected: heartbeats, audit and directives remain open to it.
+            Err(problem) if is_suspension(problem.code) => None,
+            Err(problem) => return Err(problem),
+        };
+        let known = gateway.known(&self.peer.identity).await?;
+        let opened = known
+            .runtime
+            .open(hello.last_generation, self.settings.address)
+            .await
+            .map_err(|error| error.problem())?;
+        let now = house.clock.now();
+        self.machine = Session::new(opened.generation, opened.rhythm.grace_ms, now);
+        let mut interests = Interests::new(gateway.clone(), Rc::clone(&self.peer));
+        let mut desired = vec![interests.follow(known.tenant().id(), 0).await?];
+        for held in hello.held.iter().take(HELD_MAX) {
+            // A tenant it acted for and may act for no more is simply not followed.
+            if let Ok(state) = interests.follow(held.tenant, held.revision).await {
+                if held.tenant != known.tenant().id() {
+                    desired.push(state);
+                }
+            }
+        }
+        let policies = registered.map_or_else(|| gateway.policies(&known), |r| r.policies);
+        let welcome = Welcome {
+            version: ContractVersion::V0_2.to_string(),
+            generation: opened.generation,
+            status: known.record().status,
+            policies,
+            desired,
+            signed_time: house.signed_time(),
+            frame_bytes_max: provost_protocol::frame::FRAME_BYTES_MAX,
+            in_flight_max: IN_FLIGHT_MAX,
+        };
+        self.interests = Some(interests);
+        self.opened = Some((opened, known));
+        Ok(welcome)
+    }
+
+    async fn on_request(&mut self, request: Request) -> Option<Ending> {
+        let effects = self.handle(&Input::Request { id: request.id });
+        for effect in effects {
+            match effect {
+                Effect::Serve { .. } => self.serve_request(request.clone()),
+                other => {
+                    if let Some(ending) = self.perform(other).await {
+                        return Some(ending);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Answers come in the order in which they are ready, not in which they were asked.
+    fn serve_request(&mut self, request: Request) {
+        if let Some(interests) = &mut self.interests {
+            interests.want(request.tenant);
+        }
+        let (gateway, peer) = (self.settings.gateway.clone(), Rc::clone(&self.peer));
+        let answers = self.answers.clone();
+        let _ = actix::spawn(async move {
+            let Request {
+                id,
+                correlation_id,
+                tenant,
+                operation,
+            } = request;
+            let outcome = gateway
+                .call(&peer, tenant, correlation_id, operation)
+                .await
+                .unwrap_or_else(|problem| Outcome::Refused(problem.correlated(correlation_id)));
+            let _ = answers.send(Answer { id, outcome }).await;
+        });
+    }
+
+    async fn on_revised(&mut self, tenant: TenantId) -> Option<Ending> {
+        let known = match self.settings.gateway.known(&self.peer.identity).await {
+            Ok(known) => known,
+            Err(problem) if problem.code == Code::RuntimeRevoked => {
+                return self.act(&Input::Revoked).await;
+            }
+            // The tenant is being rebuilt: the next revision or heartbeat says it.
+            Err(_) => return None,
+        };
+        let interests = self.interests.as_mut()?;
+        if let Some(state) = interests.news(&known, tenant).await {
+            self.outgoing.send(&ServerMessage::Directive(state)).await;
+        }
+        None
+    }
+
+    async fn act(&mut self, input: &Input<'_>) -> Option<Ending> {
+        for effect in self.handle(input) {
+            if let Some(ending) = self.perform(effect).await {
+                return Some(ending);
+            }
+        }
+        None
+    }
+
+    fn handle(&mut self, input: &Input<'_>) -> Vec<Effect> {
+        let now = self.settings.gateway.directory().house().clock.now();
+        self.machine.handle(input, now)
+    }
+
+    async fn perform(&mut self, effect: Effect) -> Option<Ending> {
+        match effect {
+            // Welcome itself is sent by whoever opened the session; the rest needs no word.
+            Effect::Welcome { .. } | Effect::Serve { .. } | Effect::Confirm => None,
+            Effect::Refuse { id, code } => {
+                let problem =
+                    Problem::new(code, "the request was not taken").retry_after_ms(RETRY_MS);
+                let outcome = Outcome::Refused(problem);
+                self.outgoing
+                    .send(&ServerMessage::Answer(Answer { id, outcome }))
+                    .await;
+                None
+            }
+            Effect::SayGoodbye => {
+                let goodbye = Goodbye {
+                    reason: "the kernel stops".to_owned(),
+                    retry_after_ms: RETRY_MS,
+                };
+                self.outgoing.send(&ServerMessage::Goodbye(goodbye)).await;
+                None
+            }
+            Effect::Reject(code) => {
+                let problem = Problem::new(code, "the connection ends");
+                self.outgoing.send(&ServerMessage::Refused(problem)).await;
+                None
+            }
+            Effect::Close(ending) => Some(ending),
+        }
+    }
+
+    /// The one place where a session ends.
+    async fn finish(mut self, ending: Ending) -> Ending {
+        if let Some((opened, known)) = self.opened.take() {
+            known.runtime.closed(opened.generation);
+        }
+        self.outgoing.close().await;
+        tracing::debug!(?ending, "session ended");
+        ending
+    }
+}
+
+async fn drained(draining: &mut watch::Receiver<bool>) {
+    // An error means that nobody can stop the kernel any more: then nobody does.
+    if draining.wait_for(|draining| *draining).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn replaced(opened: &mut Option<(Opened, Known)>, generation: u64) {
+    match opened {
+        Some((opened, _)) => {
+            let _ = opened
+                .generations
+                .wait_for(|newest| *newest > generation)
+                .await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn revised(interests: &mut Option<Interests>) -> TenantId {
+    match interests {
+        Some(interests) => interests.revised().await,
+        None => std::future::pending().await,
+    }
+}
+
+const fn is_suspension(code: Code) -> bool {
+    matches!(code, Code::TenantSuspended | Code::RuntimeSuspended)
+}
+
+/// Reads frames off one half of a stream.
+struct FrameReader<S> {
+    half: ReadHalf<S>,
+    decoder: FrameDecoder,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> FrameReader<S> {
+    fn new(half: ReadHalf<S>) -> Self {
+        Self {
+            half,
+            decoder: FrameDecoder::new(0),
+        }
+    }
+
+    fn set_limit(&mut self, bytes_max: usize) {
+        self.decoder
+            .set_limit(u32::try_from(bytes_max).unwrap_or(u32::MAX));
+    }
+
+    /// The next frame; `None` at the end of the stream. May be dropped at every await.
+    async fn next(&mut self) -> Result<Option<Bytes>, ()> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame().map_err(|_| ())? {
+                return Ok(Some(frame));
+            }
+            let buffer = self.decoder.buffer_mut();
+            buffer.reserve(READ_BYTES);
+            match self.half.read_buf(buffer).await {
+                Ok(0) | Err(_) => return Ok(None),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// Every request in flight may be answered at once, and no answer waits for another.
+const ANSWERS_MAX: usize = 64;
+
+/// Tenants a connector may name in Hello: each is woken and followed.
+const HELD_MAX: usize = 4_096;
+
+/// One read: most messages are far smaller, a batch of events takes a few.
+const READ_BYTES: usize = 4 * 1024;
+
+/// A restart of the daemon takes about as long.
+const RETRY_MS: u64 = 1_000;

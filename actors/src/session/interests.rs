@@ -1,0 +1,130 @@
+//! The tenants a session acts for: it hears when their desired state changes.
+//!
+//! Level-triggered: a watch holds the newest revision only, so that a slow session misses
+//! steps, never the last one.
+
+use std::{collections::HashMap, rc::Rc};
+
+use provost_protocol::{Problem, TenantId, wire::DesiredState};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinHandle},
+};
+
+use crate::{Gateway, Known, Peer, TenantHandle};
+
+/// The tenants a session acts for.
+pub(super) struct Interests {
+    gateway: Gateway,
+    peer: Rc<Peer>,
+    followed: HashMap<TenantId, Followed>,
+    wanted: Vec<TenantId>,
+    changed: mpsc::Sender<TenantId>,
+    changes: mpsc::Receiver<TenantId>,
+}
+
+struct Followed {
+    sent: u64,
+    /// Ends with the session.
+    _task: Task,
+}
+
+/// A task that ends when it is dropped.
+struct Task(AbortHandle);
+
+impl Interests {
+    pub(super) fn new(gateway: Gateway, peer: Rc<Peer>) -> Self {
+        let (changed, changes) = mpsc::channel(CHANGES_MAX);
+        Self {
+            gateway,
+            peer,
+            followed: HashMap::new(),
+            wanted: Vec::new(),
+            changed,
+            changes,
+        }
+    }
+
+    /// Follows a tenant from here on, and gives its desired state now.
+    pub(super) async fn follow(
+        &mut self,
+        tenant: TenantId,
+        held: u64,
+    ) -> Result<DesiredState, Problem> {
+        let known = self.gateway.known(&self.peer.identity).await?;
+        let acted = self.gateway.acted_for(&known, tenant).await?;
+        let task = self.spawn(&acted);
+        let state = self.gateway.desired(&known, &acted)?;
+        let sent = held.max(state.revision);
+        self.followed.insert(tenant, Followed { sent, _task: task });
+        Ok(state)
+    }
+
+    /// A request named this tenant: it is followed at the next turn.
+    pub(super) fn want(&mut self, tenant: TenantId) {
+        let room = self.followed.len() + self.wanted.len() < FOLLOWED_MAX;
+        if room && !self.followed.contains_key(&tenant) && !self.wanted.contains(&tenant) {
+            self.wanted.push(tenant);
+            // A full channel holds changes enough to come back here soon.
+            let _ = self.changed.try_send(tenant);
+        }
+    }
+
+    /// The next tenant whose desired state may have changed. May be dropped at every await.
+    pub(super) async fn revised(&mut self) -> TenantId {
+        match self.changes.recv().await {
+            Some(tenant) => tenant,
+            // Cannot be: a sender is held here.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The desired state, where the session has not sent that revision yet.
+    pub(super) async fn news(&mut self, known: &Known, tenant: TenantId) -> Option<DesiredState> {
+        self.wanted.retain(|wanted| *wanted != tenant);
+        let acted = self.gateway.acted_for(known, tenant).await.ok()?;
+        if !self.followed.contains_key(&tenant) {
+            let task = self.spawn(&acted);
+            self.followed.insert(
+                tenant,
+                Followed {
+                    sent: 0,
+                    _task: task,
+                },
+            );
+        }
+        let state = self.gateway.desired(known, &acted).ok()?;
+        let followed = self.followed.get_mut(&tenant)?;
+        if state.revision <= followed.sent {
+            return None;
+        }
+        followed.sent = state.revision;
+        Some(state)
+    }
+
+    fn spawn(&self, acted: &TenantHandle) -> Task {
+        let (tenant, mut revisions) = (acted.id(), acted.revisions());
+        let changed = self.changed.clone();
+        revisions.mark_unchanged();
+        let task: JoinHandle<()> = actix::spawn(async move {
+            while revisions.changed().await.is_ok() {
+                if changed.send(tenant).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Task(task.abort_handle())
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Changes that wait to be looked at: who finds no room waits, and the watch keeps the newest.
+const CHANGES_MAX: usize = 64;
+
+/// Tenants one session may follow: a shared runtime with as many people at once.
+const FOLLOWED_MAX: usize = 10_000;

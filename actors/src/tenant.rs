@@ -1,0 +1,26 @@
+//! A tenant's actor: the only one that appends to its tenant's log.
+//!
+//! Commands are decided in order on a *pending* state; their events travel together in the next
+//! append; answers leave when the group is durable. Readers see the last *committed* state, which
+//! is published as a whole and never waits for a commit.
+//!
+//! Nothing here survives a crash: the actor is rebuilt from the store.
+
+mod actor;
+mod audit;
+mod commit;
+mod error;
+mod handle;
+mod license;
+mod message;
+mod recent;
+
+pub(crate) use self::{
+    actor::{Published, TenantActor},
+    message::{Presence, PresenceChange},
+};
+pub use self::{
+    error::TenantError,
+    handle::TenantHandle,
+    message::{AuditItem, Executed, Meta},
+};

@@ -1,0 +1,160 @@
+//! A tenant, from outside.
+
+use std::{sync::Arc, time::Duration};
+
+use provost_kernel::{Caller, Command, EntityKey, State, license::Licensee};
+use provost_protocol::{EventId, TenantId, envelope::Source, event::Confirmation};
+use tokio::sync::watch;
+
+use super::{
+    TenantError,
+    actor::{Published, TenantActor},
+    message::{
+        AuditItem, Due, Execute, Executed, Hold, IssueLicense, Meta, NoteConfirmation, Presence,
+        Ready, RecordAudit, Release,
+    },
+};
+use crate::{Guarded, Health, ask::tell};
+
+/// A tenant, from outside. Cheap to clone; knows how long to wait.
+///
+/// A tenant falls asleep when nobody uses it; a handle that answers [`TenantError::Gone`] is to be
+/// found again in the directory.
+#[derive(Debug, Clone)]
+pub struct TenantHandle {
+    id: TenantId,
+    actor: Guarded<TenantActor>,
+    published: Arc<Published>,
+}
+
+impl TenantHandle {
+    pub(crate) const fn new(
+        id: TenantId,
+        actor: Guarded<TenantActor>,
+        published: Arc<Published>,
+    ) -> Self {
+        Self {
+            id,
+            actor,
+            published,
+        }
+    }
+
+    /// The tenant's id.
+    #[must_use]
+    pub const fn id(&self) -> TenantId {
+        self.id
+    }
+
+    /// The last committed state; never waits.
+    #[must_use]
+    pub fn view(&self) -> Arc<State> {
+        self.published.view()
+    }
+
+    /// The desired-state revision as a value that can be watched; keeps the tenant awake.
+    #[must_use]
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.published.revisions()
+    }
+
+    /// Decides a command and answers when what follows is durable.
+    ///
+    /// # Errors
+    /// [`TenantError`].
+    pub async fn execute(&self, command: Command, meta: Meta) -> Result<Executed, TenantError> {
+        self.actor.ask(Execute { command, meta }, PATIENCE).await?
+    }
+
+    /// Records audit events, each once; answers each one's sequence, in order.
+    ///
+    /// # Errors
+    /// [`TenantError`]; all or none were recorded.
+    pub async fn record_audit(
+        &self,
+        caller: Caller,
+        items: Vec<AuditItem>,
+        source: Source,
+    ) -> Result<Vec<(EventId, u64)>, TenantError> {
+        self.actor
+            .ask(
+                RecordAudit {
+                    caller,
+                    items,
+                    source,
+                },
+                PATIENCE,
+            )
+            .await?
+    }
+
+    /// Issues a license; its text leaves when the event is durable.
+    ///
+    /// # Errors
+    /// [`TenantError`].
+    pub async fn issue_license(
+        &self,
+        licensee: Licensee,
+        meta: Meta,
+    ) -> Result<String, TenantError> {
+        self.actor
+            .ask(IssueLicense { licensee, meta }, PATIENCE)
+            .await?
+    }
+
+    /// Loads cold entities and keeps them in the view until they are released.
+    pub(crate) async fn hold(&self, keys: Vec<EntityKey>) -> Result<State, TenantError> {
+        self.actor.ask(Hold(keys), PATIENCE).await?
+    }
+
+    /// Loads cold entities for one look at them.
+    ///
+    /// # Errors
+    /// [`TenantError`].
+    pub async fn look(&self, keys: Vec<EntityKey>) -> Result<State, TenantError> {
+        let state = self.hold(keys.clone()).await?;
+        self.release(keys);
+        Ok(state)
+    }
+
+    pub(crate) fn release(&self, keys: Vec<EntityKey>) {
+        self.tell(Release(keys));
+    }
+
+    pub(crate) fn presence(&self, presence: Presence) -> bool {
+        self.tell(presence)
+    }
+
+    /// Notes that a runtime confirmed a revision; may be missed, and is then said again.
+    pub(crate) fn confirm(&self, confirmation: Confirmation) {
+        self.tell(NoteConfirmation(confirmation));
+    }
+
+    pub(crate) fn due(&self) {
+        self.tell(Due);
+    }
+
+    pub(crate) async fn ready(&self) -> Result<(), TenantError> {
+        Ok(self.actor.ask(Ready, PATIENCE).await?)
+    }
+
+    /// Whether the actor is down for good: asleep or quarantined.
+    pub(crate) fn is_asleep(&self) -> bool {
+        matches!(self.actor.health(), Health::Stopped)
+    }
+
+    fn tell<M>(&self, message: M) -> bool
+    where
+        TenantActor: actix::Handler<M>,
+        M: actix::Message + Send + 'static,
+        M::Result: Send,
+    {
+        match self.actor.health() {
+            Health::Running(address, _) => tell(&*address, message, "tenant"),
+            _ => false,
+        }
+    }
+}
+
+/// An append waits for at most two fdatasyncs; five seconds of those is a disk that hangs.
+const PATIENCE: Duration = Duration::from_secs(5);

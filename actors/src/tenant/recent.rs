@@ -1,0 +1,63 @@
+//! What was decided lately under an idempotency key or an audit event's id: so that a repetition
+//! that comes before the first answer is durable waits for it instead of happening twice.
+//!
+//! Older ones are found in the store. An entry is dropped only when its group is durable.
+
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
+
+use lru::LruCache;
+use provost_protocol::envelope::Envelope;
+use provost_store::{LookupKey, lookup_keys};
+
+/// Decisions by what they can be found by.
+#[derive(Debug)]
+pub(super) struct Recent {
+    in_flight: HashMap<LookupKey, Arc<Envelope>>,
+    durable: LruCache<LookupKey, Option<Arc<Envelope>>>,
+}
+
+impl Recent {
+    pub(super) fn new() -> Self {
+        let room = NonZeroUsize::new(DURABLE_MAX).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            in_flight: HashMap::new(),
+            durable: LruCache::new(room),
+        }
+    }
+
+    /// `None` where only the store knows; `Some(None)` where the store has none.
+    pub(super) fn find(&mut self, key: LookupKey) -> Option<Option<Arc<Envelope>>> {
+        if let Some(envelope) = self.in_flight.get(&key) {
+            return Some(Some(Arc::clone(envelope)));
+        }
+        self.durable.get(&key).cloned()
+    }
+
+    /// What the store said; it knows nothing of what was decided since it was asked.
+    pub(super) fn learn(&mut self, key: LookupKey, found: Option<Arc<Envelope>>) {
+        if !self.in_flight.contains_key(&key) && !self.durable.contains(&key) {
+            self.durable.put(key, found);
+        }
+    }
+
+    pub(super) fn decided(&mut self, envelope: &Arc<Envelope>) {
+        for key in lookup_keys(envelope) {
+            self.in_flight.insert(key, Arc::clone(envelope));
+        }
+    }
+
+    pub(super) fn committed(&mut self, envelope: &Arc<Envelope>) {
+        for key in lookup_keys(envelope) {
+            self.in_flight.remove(&key);
+            self.durable.put(key, Some(Arc::clone(envelope)));
+        }
+    }
+
+    pub(super) fn aborted(&mut self) {
+        self.in_flight.clear();
+    }
+}
+
+/// Audit events carry their payload, up to 64 KiB: some hundred of the newest are a few MiB at
+/// worst and usually a few hundred KiB.
+const DURABLE_MAX: usize = 512;
