@@ -9,7 +9,10 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use provost_kernel::state::{Entity, EntityKey, State};
-use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId, envelope::Envelope};
+use provost_protocol::{
+    RuntimeId, TenantId, Timestamp, TokenId,
+    envelope::{Envelope, EnvelopeError},
+};
 
 use crate::merkle::Frontier;
 
@@ -34,6 +37,40 @@ pub struct Stamped {
     pub envelope: Arc<Envelope>,
     /// Exactly what [`Envelope::to_bytes`] gave.
     pub bytes: Arc<[u8]>,
+}
+
+impl Append {
+    /// Refuses what would not be this tenant's next events: the journal takes any bytes, and what
+    /// is durable there must be replayable for ever.
+    pub(crate) fn check(&self) -> Result<(), AppendError> {
+        let mut before = Some(self.expected);
+        for stamped in &self.events {
+            let event = &stamped.envelope;
+            let next = before.and_then(|seq| seq.checked_add(1));
+            if event.tenant != self.tenant || Some(event.seq) != next {
+                return Err(AppendError::Refused(format!(
+                    "event {}/{} does not follow {}/{}",
+                    event.tenant, event.seq, self.tenant, self.expected
+                )));
+            }
+            before = next;
+        }
+        Ok(())
+    }
+}
+
+impl Stamped {
+    /// Writes an event's bytes.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] for an event that fits in no envelope.
+    pub fn new(envelope: Envelope) -> Result<Self, EnvelopeError> {
+        let bytes = envelope.to_bytes()?.into();
+        Ok(Self {
+            envelope: Arc::new(envelope),
+            bytes,
+        })
+    }
 }
 
 /// Why an append was not acknowledged.

@@ -18,6 +18,9 @@
 //! of a prefix of the journal. After a process was killed that prefix is trusted and the rest is
 //! replayed. After a power cut (another boot id) it is not: sled 0.34.7 syncs no file on Linux.
 
+mod batch;
+mod keys;
+
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -27,9 +30,14 @@ use std::{
 
 use provost_journal::Position;
 use provost_kernel::state::{Entity, EntityKey};
-use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId, entity::RuntimeStatus};
-use serde::{Serialize, de::DeserializeOwned};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
+use serde::de::DeserializeOwned;
 
+use self::keys::{DUE, HEADS, ONLINE, WATERMARK, entity_key, head_key, online_key, token_key};
+pub(crate) use self::{
+    batch::Batch,
+    keys::{deadline, is_online},
+};
 use crate::{
     backend::Head,
     value::{self, ValueError},
@@ -40,10 +48,6 @@ use crate::{
 pub(crate) struct Db {
     db: sled::Db,
 }
-
-/// One journal group's changes, applied at once.
-#[derive(Debug, Default)]
-pub(crate) struct Batch(sled::Batch);
 
 /// Why the state cannot be used. It is then rebuilt, never repaired.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +88,11 @@ impl Db {
         Ok(pair.map(|(segment, offset)| Position::new(segment, offset)))
     }
 
+    /// Whether nothing was ever applied.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.db.is_empty()
+    }
+
     pub(crate) fn head(&self, tenant: TenantId) -> Result<Option<Head>, DbError> {
         self.value(head_key(tenant).as_bytes())
     }
@@ -110,7 +119,11 @@ impl Db {
     ) -> Result<Vec<(EntityKey, Arc<Entity>)>, DbError> {
         let base = format!("t/{tenant}/");
         let prefix = format!("{base}{prefix}");
-        let start = after.map_or_else(|| prefix.clone(), |key| format!("{base}{key}\0"));
+        // A key before the prefix begins nothing earlier than the prefix does.
+        let start = after.map_or_else(
+            || prefix.clone(),
+            |key| format!("{base}{key}\0").max(prefix.clone()),
+        );
         let mut found = Vec::new();
         for item in self.db.range(start.into_bytes()..).take(limit) {
             let (key, bytes) = item.map_err(sled_error)?;
@@ -204,7 +217,7 @@ impl Db {
     }
 
     pub(crate) fn apply(&self, batch: Batch) -> Result<(), DbError> {
-        let applied = catch_unwind(AssertUnwindSafe(|| self.db.apply_batch(batch.0)));
+        let applied = catch_unwind(AssertUnwindSafe(|| self.db.apply_batch(batch.into_sled())));
         applied
             .map_err(|_| DbError::Sled("panicked while applying".to_owned()))?
             .map_err(sled_error)
@@ -212,7 +225,11 @@ impl Db {
 
     /// Writes out what sled holds back, for a clean stop. No device flush: see [`crate::marker`].
     pub(crate) fn flush(&self) -> Result<(), DbError> {
-        self.db.flush().map(|_| ()).map_err(sled_error)
+        let flushed = catch_unwind(AssertUnwindSafe(|| self.db.flush()));
+        flushed
+            .map_err(|_| DbError::Sled("panicked while flushing".to_owned()))?
+            .map(|_| ())
+            .map_err(sled_error)
     }
 
     fn value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, DbError> {
@@ -225,68 +242,6 @@ impl Db {
                 key: String::from_utf8_lossy(key).into_owned(),
                 source,
             })
-    }
-}
-
-impl Batch {
-    pub(crate) fn set_watermark(&mut self, next: Position) -> Result<(), DbError> {
-        self.set(WATERMARK.to_vec(), &(next.segment, next.offset))
-    }
-
-    pub(crate) fn set_head(&mut self, tenant: TenantId, head: &Head) -> Result<(), DbError> {
-        self.set(head_key(tenant).into_bytes(), head)
-    }
-
-    /// Writes or removes an entity and keeps the indexes over entities beside it.
-    pub(crate) fn set_entity(
-        &mut self,
-        tenant: TenantId,
-        key: &EntityKey,
-        before: Option<&Entity>,
-        after: Option<&Entity>,
-    ) -> Result<(), DbError> {
-        let (old, new) = (before.and_then(deadline), after.and_then(deadline));
-        if old != new {
-            if let Some(old) = old {
-                self.0.remove(due_key(old, tenant, key));
-            }
-            if let Some(new) = new {
-                self.0.insert(due_key(new, tenant, key), &[]);
-            }
-        }
-        if let (EntityKey::Runtime(runtime), online) = (key, after.is_some_and(is_online)) {
-            let marker = online_key(tenant, *runtime).into_bytes();
-            if online {
-                self.0.insert(marker, &[]);
-            } else {
-                self.0.remove(marker);
-            }
-        }
-        if let EntityKey::Token(token) = key {
-            let index = token_key(*token).into_bytes();
-            if after.is_some() {
-                self.set(index, &tenant)?;
-            } else {
-                self.0.remove(index);
-            }
-        }
-        let text = entity_key(tenant, key);
-        match after {
-            Some(entity) => self.set(text.into_bytes(), entity),
-            None => {
-                self.0.remove(text.into_bytes());
-                Ok(())
-            }
-        }
-    }
-
-    fn set<T: Serialize>(&mut self, key: Vec<u8>, value: &T) -> Result<(), DbError> {
-        let bytes = value::encode(value).map_err(|source| DbError::Value {
-            key: String::from_utf8_lossy(&key).into_owned(),
-            source,
-        })?;
-        self.0.insert(key, bytes);
-        Ok(())
     }
 }
 
@@ -310,58 +265,10 @@ fn remove_torn_snapshots(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn entity_key(tenant: TenantId, key: &EntityKey) -> String {
-    format!("t/{tenant}/{key}")
-}
-
-fn head_key(tenant: TenantId) -> String {
-    format!("{HEADS}{tenant}")
-}
-
-fn online_key(tenant: TenantId, runtime: RuntimeId) -> String {
-    format!("{ONLINE}{tenant}/{runtime}")
-}
-
-fn token_key(token: TokenId) -> String {
-    format!("{TOKENS}{token}")
-}
-
-pub(crate) fn is_online(entity: &Entity) -> bool {
-    matches!(entity, Entity::Runtime(runtime)
-        if runtime.status == RuntimeStatus::Active && !runtime.lost)
-}
-
-/// When the tenant has something to do about the entity by itself.
-pub(crate) fn deadline(entity: &Entity) -> Option<Timestamp> {
-    match entity {
-        Entity::Entitlement(entitlement)
-            if !entitlement.end_recorded && entitlement.valid_until != Timestamp::MAX =>
-        {
-            Some(entitlement.valid_until)
-        }
-        _ => None,
-    }
-}
-
-fn due_key(at: Timestamp, tenant: TenantId, key: &EntityKey) -> Vec<u8> {
-    let millis = u64::try_from(at.as_millis()).unwrap_or(0);
-    let mut bytes = DUE.to_vec();
-    bytes.extend_from_slice(&millis.to_be_bytes());
-    bytes.extend_from_slice(tenant.as_bytes());
-    bytes.extend_from_slice(key.to_string().as_bytes());
-    bytes
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "it is a map_err target")]
 fn sled_error(error: sled::Error) -> DbError {
     DbError::Sled(error.to_string())
 }
-
-const WATERMARK: &[u8] = b"w";
-const HEADS: &str = "h/";
-const DUE: &[u8] = b"d/";
-const ONLINE: &str = "o/";
-const TOKENS: &str = "k/";
 
 /// sled's default is 1 GiB; the hot tenants live in their actors, so a small cache serves.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;

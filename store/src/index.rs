@@ -14,16 +14,18 @@
 //! | 4 | CRC32C of the body |
 //! | n | body: time of the newest event in milliseconds (8), then for each tenant in order of its id: id (16), first sequence (8), entries (4), postings (4), then offsets (8 each), leaf hashes (32 each), postings (hash 8, entry 4 each, sorted) |
 
+mod lookup;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 
-use provost_protocol::{
-    TenantId, Timestamp,
-    envelope::{Envelope, Idempotency},
-    event::Event,
-};
-use sha2::{Digest, Sha256};
+use provost_protocol::{TenantId, Timestamp, envelope::Envelope};
 
-use crate::{backend::LookupKey, merkle::Hash};
+pub(crate) use self::lookup::lookup_posting;
+use self::lookup::postings;
+pub use self::lookup::{event_lookup, idempotency_lookup, lookup_keys};
+use crate::merkle::Hash;
 
 /// The index of one segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -163,7 +165,8 @@ impl TenantTable {
     /// Sequence of the last event here.
     #[must_use]
     pub(crate) fn last_seq(&self) -> u64 {
-        self.first_seq + u64::try_from(self.offsets.len()).unwrap_or(u64::MAX) - 1
+        let entries = u64::try_from(self.offsets.len()).unwrap_or(u64::MAX);
+        self.first_seq.saturating_add(entries).saturating_sub(1)
     }
 
     /// The entry of one sequence.
@@ -191,7 +194,7 @@ impl TenantTable {
                 same.map(|(_, entry)| *entry).collect()
             }
         };
-        let seq = |entry: &u32| self.entry(self.first_seq + u64::from(*entry));
+        let seq = |entry: &u32| self.entry(self.first_seq.saturating_add(u64::from(*entry)));
         entries.iter().rev().filter_map(seq).collect()
     }
 
@@ -220,6 +223,9 @@ impl TenantTable {
         let first_seq = u64::from_le_bytes(take(body)?);
         let entries = u32::from_le_bytes(take(body)?);
         let postings = u32::from_le_bytes(take(body)?);
+        if entries == 0 {
+            return Err(IndexDamaged);
+        }
         let mut table = Self {
             first_seq,
             ..Self::default()
@@ -269,68 +275,6 @@ fn header(segment: u64, body: &[u8]) -> Result<Vec<u8>, IndexDamaged> {
     header.extend_from_slice(&length.to_le_bytes());
     header.extend_from_slice(&crc32c::crc32c(body).to_le_bytes());
     Ok(header)
-}
-
-/// What an event can be found by exactly: its audit event id, its idempotency key.
-#[must_use]
-pub fn lookup_keys(envelope: &Envelope) -> Vec<LookupKey> {
-    let mut keys = Vec::new();
-    if let Event::AuditRecorded(recorded) = &envelope.event {
-        keys.push(event_lookup(recorded.event_id));
-    }
-    if let Some(idempotency) = &envelope.idempotency {
-        keys.push(idempotency_lookup(idempotency));
-    }
-    keys
-}
-
-/// The lookup key of an audit event's id.
-#[must_use]
-pub const fn event_lookup(id: provost_protocol::EventId) -> LookupKey {
-    LookupKey(*id.as_bytes())
-}
-
-/// The lookup key of an idempotency key: the first half of SHA-256(scope ‖ 0 ‖ key).
-#[must_use]
-pub fn idempotency_lookup(idempotency: &Idempotency) -> LookupKey {
-    let digest = Sha256::new()
-        .chain_update(&idempotency.scope)
-        .chain_update([0])
-        .chain_update(&idempotency.key)
-        .finalize();
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest[..16]);
-    LookupKey(key)
-}
-
-/// The posting of a lookup key.
-#[must_use]
-pub(crate) fn lookup_posting(key: LookupKey) -> u64 {
-    posting("find", &key.0)
-}
-
-fn postings(envelope: &Envelope) -> Vec<u64> {
-    let mut hashes = vec![
-        posting("type", envelope.event.kind().as_bytes()),
-        posting("actor", envelope.actor.id.as_bytes()),
-        posting("correlation", envelope.correlation_id.as_bytes()),
-    ];
-    if let Event::AuditRecorded(recorded) = &envelope.event {
-        hashes.push(posting("type", recorded.kind.as_bytes()));
-    }
-    hashes.extend(lookup_keys(envelope).into_iter().map(lookup_posting));
-    hashes
-}
-
-fn posting(label: &str, value: &[u8]) -> u64 {
-    let digest = Sha256::new()
-        .chain_update(label)
-        .chain_update([0])
-        .chain_update(value)
-        .finalize();
-    let mut hash = [0; 8];
-    hash.copy_from_slice(&digest[..8]);
-    u64::from_le_bytes(hash)
 }
 
 const MAGIC: &[u8; 8] = b"PVSTIDX1";

@@ -27,6 +27,8 @@
 
 mod backend;
 mod db;
+mod doubt;
+mod ended;
 mod index;
 mod marker;
 mod memory;

@@ -6,6 +6,7 @@
 //! | `opening` | a crash while sled opened | rebuild, loudly |
 //! | `open`, this boot | the process was killed; the page cache survived | replay from the watermark |
 //! | `open`, another boot | a power cut; sled syncs nothing on Linux | rebuild, loudly |
+//! | `damaged` | the state failed or held a damaged value | rebuild, loudly |
 //! | `closed` | a clean stop, files synced | replay from the watermark |
 
 use std::{fs, io::Write as _, path::Path};
@@ -24,6 +25,7 @@ pub(crate) struct Marker {
 pub(crate) enum Phase {
     Opening,
     Open,
+    Damaged,
     Closed,
 }
 
@@ -37,6 +39,14 @@ pub(crate) enum Trust {
 }
 
 impl Marker {
+    /// What is left in this phase, by this boot.
+    pub(crate) fn of(phase: Phase) -> Self {
+        Self {
+            phase,
+            boot_id: boot_id(),
+        }
+    }
+
     /// Reads the marker; a damaged one counts as a crash while opening.
     pub(crate) fn read(dir: &Path) -> Option<Self> {
         let text = fs::read(dir.join(FILE)).ok()?;
@@ -54,7 +64,9 @@ impl Marker {
             None => Trust::Keep,
             Some(marker) => match marker.phase {
                 Phase::Opening => Trust::Rebuild("the last start ended while the state opened"),
-                Phase::Open if marker.boot_id != boot_id => {
+                Phase::Damaged => Trust::Rebuild("the state was found damaged"),
+                // A boot without a name is never known to be the same one.
+                Phase::Open if boot_id.is_empty() || marker.boot_id != boot_id => {
                     Trust::Rebuild("the machine went down while the state was open")
                 }
                 Phase::Open | Phase::Closed => Trust::Keep,
@@ -115,7 +127,18 @@ mod tests {
         assert!(!judge(marker(Phase::Opening), "this", true));
         assert!(judge(marker(Phase::Open), "this", true));
         assert!(!judge(marker(Phase::Open), "other", true));
+        assert!(!judge(marker(Phase::Damaged), "this", true));
         assert!(judge(marker(Phase::Closed), "other", true));
+    }
+
+    #[test]
+    fn a_boot_without_a_name_is_not_taken_for_the_same() {
+        let left = Marker {
+            phase: Phase::Open,
+            boot_id: String::new(),
+        };
+        let trust = Marker::judge(Some(&left), "", true);
+        assert!(matches!(trust, Trust::Rebuild(_)), "{trust:?}");
     }
 
     #[test]

@@ -80,6 +80,7 @@ impl Shared {
         if self.refuse_writes {
             return Err(AppendError::Refused("the disk is full".to_owned()));
         }
+        append.check()?;
         let found = self
             .tenants
             .get(&append.tenant)
@@ -157,7 +158,8 @@ impl Backend for MemoryStore {
 
     fn load(&self, tenant: TenantId) -> Pending<Result<Loaded, ReadError>> {
         self.answer(|shared| {
-            let found = shared.tenants.entry(tenant).or_default();
+            let absent = Tenant::default();
+            let found = shared.tenants.get(&tenant).unwrap_or(&absent);
             let mut state = State::new(tenant, found.head.epoch);
             for (key, entity) in found.entities.iter().filter(|(key, _)| key.is_hot()) {
                 state.load(key.clone(), Arc::clone(entity));

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -15,6 +16,7 @@ use provost_protocol::envelope::Envelope;
 use crate::{
     backend::ReadError,
     db::{Db, DbError},
+    doubt::Doubt,
     marker::{Marker, Phase, Trust, boot_id},
     projector::Projector,
     readers::Readers,
@@ -59,6 +61,8 @@ pub struct Opened {
     pub recovery: Recovery,
     /// Why the state was rebuilt, if it was.
     pub rebuilt: Option<String>,
+    /// Indexes of sealed segments that were missing or damaged and are built again.
+    pub indexes_rebuilt: u64,
     /// Events replayed into the state.
     pub replayed: u64,
     /// How long it took, in milliseconds.
@@ -78,22 +82,19 @@ impl Store {
         let (journal, recovery) =
             Journal::open(dir.join(JOURNAL), options.journal).map_err(OpenError::Journal)?;
         let reader = journal.reader();
-        let (db, rebuilt) = open_state(dir, &reader, options.rebuild)?;
-        let replayed = replay(&db, &reader)?;
-        Marker {
-            phase: Phase::Open,
-            boot_id: boot_id(),
-        }
-        .write(dir)?;
-        let segments = Arc::new(Segments::open(reader)?);
-        let (apply, applier) = start_applier(db.clone(), Arc::clone(&options.fatal))?;
+        let (db, rebuilt, replayed) = open_state(dir, &reader, options.rebuild)?;
+        let (segments, indexes_rebuilt) = Segments::open(reader)?;
+        let segments = Arc::new(segments);
+        let doubt = Doubt::new(dir.to_path_buf(), Arc::clone(&options.fatal));
+        let (apply, applier) = start_applier(db.clone(), doubt.clone())?;
         let sink = StoreSink::new(db.clone(), Arc::clone(&segments), apply);
         let fatal = options.fatal;
         let writer = GroupWriter::start(journal, sink, move |why| fatal(&why.to_string()))?;
-        let readers = Readers::start(db.clone(), Arc::clone(&segments))?;
+        let readers = Readers::start(db.clone(), Arc::clone(&segments), doubt.clone())?;
         let closing = Closing {
             dir: dir.to_path_buf(),
             db,
+            doubt,
             applier,
             writer: None,
         };
@@ -106,6 +107,7 @@ impl Store {
         let opened = Opened {
             recovery,
             rebuilt,
+            indexes_rebuilt,
             replayed,
             took_ms,
         };
@@ -113,6 +115,7 @@ impl Store {
             replayed,
             took_ms,
             rebuilt = opened.rebuilt.as_deref(),
+            indexes_rebuilt,
             journal.groups = opened.recovery.groups,
             "store opened"
         );
@@ -120,50 +123,67 @@ impl Store {
     }
 }
 
-/// Opens the state; removes it first where it cannot be trusted.
+/// Why a state was not brought up to the journal's end.
+#[derive(Debug)]
+enum Behind {
+    /// The state's own fault, cured by a rebuild.
+    State(String),
+    /// The journal's, or the folder's: no rebuild would help.
+    Open(OpenError),
+}
+
+/// Opens the state and brings it up to the journal's end; removes it first where it cannot be
+/// trusted.
 fn open_state(
     dir: &Path,
     reader: &Reader,
     forced: bool,
-) -> Result<(Db, Option<String>), OpenError> {
+) -> Result<(Db, Option<String>, u64), OpenError> {
     let state = dir.join(STATE);
     let found = Marker::read(dir);
-    let mut doubt = match Marker::judge(found.as_ref(), &boot_id(), state.exists()) {
-        _ if forced => Some("asked for".to_owned()),
-        Trust::Keep => None,
-        Trust::Rebuild(why) => Some(why.to_owned()),
+    let trust = match Marker::judge(found.as_ref(), &boot_id(), state.exists()) {
+        _ if forced => Trust::Rebuild("asked for"),
+        judged => judged,
     };
-    if doubt.is_none() {
-        Marker {
-            phase: Phase::Opening,
-            boot_id: boot_id(),
-        }
-        .write(dir)?;
-        match trusted(&state, reader) {
-            Ok(db) => return Ok((db, None)),
-            Err(why) => doubt = Some(why),
-        }
-    }
-    let why = doubt.unwrap_or_default();
+    // Before anything is touched, and also before a removal: half a state must not be trusted.
+    Marker::of(Phase::Opening).write(dir)?;
+    let why = match trust {
+        Trust::Rebuild(why) => why.to_owned(),
+        Trust::Keep => match bring_up(dir, &state, reader) {
+            Ok((db, replayed)) => return Ok((db, None, replayed)),
+            Err(Behind::Open(error)) => return Err(error),
+            Err(Behind::State(why)) => why,
+        },
+    };
     tracing::warn!(reason = %why, "the state is rebuilt from the journal");
+    Marker::of(Phase::Opening).write(dir)?;
     remove_state(&state)?;
-    Marker {
-        phase: Phase::Opening,
-        boot_id: boot_id(),
+    match bring_up(dir, &state, reader) {
+        Ok((db, replayed)) => Ok((db, Some(why), replayed)),
+        Err(Behind::Open(error)) => Err(error),
+        Err(Behind::State(why)) => Err(OpenError::State(why)),
     }
-    .write(dir)?;
-    let db = Db::open(&state).map_err(|error| OpenError::State(error.to_string()))?;
-    Ok((db, Some(why)))
 }
 
-/// Opens a state that nothing speaks against yet, and says what does.
-fn trusted(state: &Path, reader: &Reader) -> Result<Db, String> {
-    let db = Db::open(state).map_err(|error| error.to_string())?;
-    let watermark = db.watermark().map_err(|error| error.to_string())?;
-    if watermark.is_some_and(|watermark| watermark > reader.end()) {
-        return Err("the state is ahead of the journal".to_owned());
+fn bring_up(dir: &Path, state: &Path, reader: &Reader) -> Result<(Db, u64), Behind> {
+    let db = Db::open(state)?;
+    match db.watermark()? {
+        Some(watermark) if watermark > reader.end() => {
+            return Err(Behind::State(
+                "the state is ahead of the journal".to_owned(),
+            ));
+        }
+        None if !db.is_empty() => {
+            return Err(Behind::State("the state has no watermark".to_owned()));
+        }
+        _ => {}
     }
-    Ok(db)
+    // The danger of a torn open is over; a replay that is killed goes on where it was.
+    Marker::of(Phase::Open).write(dir)?;
+    let replayed = catch_unwind(AssertUnwindSafe(|| replay(&db, reader)));
+    let replayed =
+        replayed.map_err(|_| Behind::State("sled panicked in a replay".to_owned()))??;
+    Ok((db, replayed))
 }
 
 fn remove_state(state: &Path) -> std::io::Result<()> {
@@ -174,9 +194,8 @@ fn remove_state(state: &Path) -> std::io::Result<()> {
 }
 
 /// Brings the state up to the journal's end, one batch for each stretch of groups.
-fn replay(db: &Db, reader: &Reader) -> Result<u64, OpenError> {
-    let state = |error: DbError| OpenError::State(error.to_string());
-    let from = db.watermark().map_err(state)?.unwrap_or(Position::START);
+fn replay(db: &Db, reader: &Reader) -> Result<u64, Behind> {
+    let from = db.watermark()?.unwrap_or(Position::START);
     let mut replayed = 0_u64;
     let mut projector = Projector::new(db);
     let mut waiting = 0_usize;
@@ -188,23 +207,39 @@ fn replay(db: &Db, reader: &Reader) -> Result<u64, OpenError> {
             if envelope.tenant != record.tenant || envelope.seq != record.seq {
                 return Err(damaged("a record's header disagrees with its envelope").into());
             }
-            projector
-                .project(&envelope, &record.payload)
-                .map_err(state)?;
+            projector.project(&envelope, &record.payload)?;
             replayed += 1;
             waiting += 1;
         }
         end = group.end;
         if waiting >= REPLAY_BATCH {
             let full = std::mem::replace(&mut projector, Projector::new(db));
-            full.commit(end).map_err(state)?;
+            full.commit(end)?;
             waiting = 0;
         }
     }
     if end > from {
-        projector.commit(end).map_err(state)?;
+        projector.commit(end)?;
     }
     Ok(replayed)
+}
+
+impl From<DbError> for Behind {
+    fn from(error: DbError) -> Self {
+        Self::State(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Behind {
+    fn from(error: std::io::Error) -> Self {
+        Self::Open(error.into())
+    }
+}
+
+impl From<ReadError> for Behind {
+    fn from(error: ReadError) -> Self {
+        Self::Open(error.into())
+    }
 }
 
 impl std::fmt::Debug for Options {

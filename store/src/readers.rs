@@ -2,7 +2,8 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
-    thread::{self, JoinHandle},
+    thread,
+    time::Instant,
 };
 
 use tokio::sync::oneshot;
@@ -10,7 +11,9 @@ use tokio::sync::oneshot;
 use crate::{
     backend::{Pending, ReadError},
     db::{Db, DbError},
-    segments::{Segments, damaged},
+    doubt::Doubt,
+    ended::{Ended, Ends},
+    segments::Segments,
 };
 
 type Job = Box<dyn FnOnce(&Db, &Segments) + Send>;
@@ -19,38 +22,61 @@ type Job = Box<dyn FnOnce(&Db, &Segments) + Send>;
 #[derive(Debug)]
 pub(crate) struct Readers {
     jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    doubt: Doubt,
+    ended: Ended,
+}
+
+/// Why a job on a reading thread gave nothing.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The state: all of it is in doubt.
+    State(DbError),
+    /// The journal or an index of it, or nothing but the asker.
+    Log(ReadError),
 }
 
 impl Readers {
-    pub(crate) fn start(db: Db, segments: Arc<Segments>) -> std::io::Result<Self> {
+    pub(crate) fn start(db: Db, segments: Arc<Segments>, doubt: Doubt) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
-        let mut threads = Vec::new();
+        let (ends, ended) = Ends::pair();
         for number in 0..THREADS {
             let (db, segments, queue) = (db.clone(), Arc::clone(&segments), Arc::clone(&queue));
+            let (doubt, ends) = (doubt.clone(), ends.clone());
             let work = move || {
                 while let Ok(job) = next(&queue) {
-                    job(&db, &segments);
+                    doubt.guard(|| job(&db, &segments));
                 }
+                drop((db, segments));
+                ends.here();
             };
             let name = format!("provost-read-{number}");
-            threads.push(thread::Builder::new().name(name).spawn(work)?);
+            thread::Builder::new().name(name).spawn(work)?;
         }
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
-            threads: Mutex::new(threads),
+            doubt,
+            ended,
         })
     }
 
     /// Reads something on one of the threads; refuses at once where too much waits already.
     pub(crate) fn read<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Db, &Segments) -> Result<T, ReadError> + Send + 'static,
+        job: impl FnOnce(&Db, &Segments) -> Result<T, Failed> + Send + 'static,
     ) -> Pending<Result<T, ReadError>> {
         let (done, answer) = oneshot::channel();
+        let doubt = self.doubt.clone();
         let job: Job = Box::new(move |db, segments| {
-            let _ = done.send(job(db, segments));
+            let answer = job(db, segments).map_err(|failed| match failed {
+                Failed::Log(error) => error,
+                Failed::State(error) => {
+                    doubt.raise(&error.to_string());
+                    ReadError::Damaged(error.to_string())
+                }
+            });
+            // Whoever asked may have gone.
+            let _ = done.send(answer);
         });
         let sent = {
             let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,19 +94,15 @@ impl Readers {
         })
     }
 
-    /// Ends the threads after what waits was read.
-    pub(crate) fn stop(&self) {
+    /// Ends the threads after what waits was read; says whether they ended before `deadline`.
+    pub(crate) fn stop(&self, deadline: Instant) -> bool {
         drop(
             self.jobs
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
-        let threads =
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            let _ = thread.join();
-        }
+        self.ended.wait(deadline)
     }
 }
 
@@ -88,9 +110,15 @@ fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Result<Job, mpsc::RecvError> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).recv()
 }
 
-impl From<DbError> for ReadError {
+impl From<DbError> for Failed {
     fn from(error: DbError) -> Self {
-        damaged(error)
+        Self::State(error)
+    }
+}
+
+impl From<ReadError> for Failed {
+    fn from(error: ReadError) -> Self {
+        Self::Log(error)
     }
 }
 

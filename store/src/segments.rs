@@ -3,19 +3,22 @@
 //! The active segment's index is in memory; sealed ones are files beside their segments, a few of
 //! which are kept loaded. For each sealed segment a summary stays: which tenants it holds.
 
+mod files;
+
 use std::{
     collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use provost_journal::{Position, Reader};
 use provost_protocol::{TenantId, Timestamp, envelope::Envelope};
 
+pub(crate) use self::files::SealedIndex;
+use self::files::{index_path, read_index, rebuild, scan};
 use crate::{
     backend::{LookupKey, Range, ReadError, StoredEvent},
-    index::{Entry, SegmentIndex, lookup_keys, lookup_posting},
+    index::{Entry, SegmentIndex, TenantTable, lookup_keys, lookup_posting},
     merkle,
 };
 
@@ -39,8 +42,10 @@ struct Summary {
 }
 
 impl Segments {
-    /// Loads the indexes beside the segments; builds those that are missing or damaged.
-    pub(crate) fn open(reader: Reader) -> Result<Self, ReadError> {
+    /// Loads the indexes beside the segments; builds those that are missing or damaged, and says
+    /// how many.
+    pub(crate) fn open(reader: Reader) -> Result<(Self, u64), ReadError> {
+        let mut rebuilt = 0;
         let mut sealed = BTreeMap::new();
         let mut active = (reader.end().segment, SegmentIndex::default());
         for segment in reader.segments() {
@@ -48,19 +53,23 @@ impl Segments {
                 let path = index_path(&segment.path);
                 let index = match read_index(&path, segment.number) {
                     Some(index) => index,
-                    None => rebuild(&reader, segment.number, &path)?,
+                    None => {
+                        rebuilt += 1;
+                        rebuild(&reader, segment.number, &path)?
+                    }
                 };
                 sealed.insert(segment.number, Summary::of(&index, path));
             } else {
                 active = (segment.number, scan(&reader, segment.number)?);
             }
         }
-        Ok(Self {
+        let segments = Self {
             reader,
             active: RwLock::new(active),
             sealed: RwLock::new(sealed),
             loaded: Mutex::new(Vec::new()),
-        })
+        };
+        Ok((segments, rebuilt))
     }
 
     /// Takes in one durable event of the active segment.
@@ -70,8 +79,9 @@ impl Segments {
         active.1.insert(envelope, at.offset, leaf);
     }
 
-    /// The active segment was sealed: its index becomes a file, a new one begins. Returns the work
-    /// of writing it, which may be done on another thread.
+    /// The journal writes into segment `next`: if the active index is of an earlier one, it becomes
+    /// a file, and a new one begins. Returns the work of writing it, which may be done on another
+    /// thread.
     pub(crate) fn roll(&self, next: u64) -> Option<SealedIndex> {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         if active.0 >= next {
@@ -106,31 +116,37 @@ impl Segments {
     ) -> Result<Vec<Option<StoredEvent>>, ReadError> {
         let mut found: Vec<Option<StoredEvent>> = vec![None; keys.len()];
         for segment in self.holding(tenant) {
+            // Not the end of the search: a clock that was set back leaves older segments younger.
             if self.ended_before(segment, since) {
-                break;
+                continue;
             }
-            for (slot, key) in found
-                .iter_mut()
-                .zip(keys)
-                .filter(|(slot, _)| slot.is_none())
-            {
-                let posting = lookup_posting(*key);
-                let candidates = self.with(segment, |index| {
-                    index
-                        .tenant(tenant)
-                        .map(|table| table.find(posting))
-                        .unwrap_or_default()
-                })?;
-                for entry in candidates {
-                    let event = self.event(segment, entry)?;
-                    if lookup_keys(&event.envelope).contains(key) {
-                        *slot = Some(event);
-                        break;
-                    }
-                }
+            let missing = found.iter_mut().zip(keys);
+            for (slot, key) in missing.filter(|(slot, _)| slot.is_none()) {
+                *slot = self.find_in(segment, tenant, *key, since)?;
             }
         }
         Ok(found)
+    }
+
+    fn find_in(
+        &self,
+        segment: u64,
+        tenant: TenantId,
+        key: LookupKey,
+        since: Timestamp,
+    ) -> Result<Option<StoredEvent>, ReadError> {
+        let posting = lookup_posting(key);
+        let candidates = self.with(segment, |index| {
+            let table = index.tenant(tenant);
+            table.map_or_else(Vec::new, |table| table.find(posting))
+        })?;
+        for entry in candidates {
+            let event = self.event(segment, tenant, entry)?;
+            if event.envelope.time >= since && lookup_keys(&event.envelope).contains(&key) {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads a stretch of one tenant's log.
@@ -147,30 +163,11 @@ impl Segments {
         for segment in segments {
             let wanted = range.limit - events.len();
             let entries = self.with(segment, |index| {
-                index.tenant(tenant).map_or_else(Vec::new, |table| {
-                    let (first, last) = (table.first_seq(), table.last_seq());
-                    match range.newest_before {
-                        Some(before) => {
-                            let last = last.min(before.saturating_sub(1));
-                            let first = first.max(range.after + 1);
-                            (first..=last)
-                                .rev()
-                                .take(wanted)
-                                .filter_map(|s| table.entry(s))
-                                .collect()
-                        }
-                        None => {
-                            let first = first.max(range.after + 1);
-                            (first..=last)
-                                .take(wanted)
-                                .filter_map(|s| table.entry(s))
-                                .collect()
-                        }
-                    }
-                })
+                let table = index.tenant(tenant);
+                table.map_or_else(Vec::new, |table| stretch(table, range, wanted))
             })?;
             for entry in entries {
-                events.push(self.event(segment, entry)?);
+                events.push(self.event(segment, tenant, entry)?);
             }
             if events.len() >= range.limit {
                 break;
@@ -239,17 +236,30 @@ impl Segments {
 
     fn keep(&self, segment: u64, index: Arc<SegmentIndex>) {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two readers may have missed it at the same time.
+        loaded.retain(|(number, _)| *number != segment);
         loaded.push((segment, index));
         if loaded.len() > LOADED_MAX {
             loaded.remove(0);
         }
     }
 
-    fn event(&self, segment: u64, entry: Entry) -> Result<StoredEvent, ReadError> {
-        let record = self
-            .reader
-            .read_at(Position::new(segment, entry.offset))
-            .map_err(damaged)?;
+    /// Reads one event; that it is the one meant is checked, because the index is a file apart.
+    fn event(
+        &self,
+        segment: u64,
+        tenant: TenantId,
+        entry: Entry,
+    ) -> Result<StoredEvent, ReadError> {
+        let at = Position::new(segment, entry.offset);
+        let record = self.reader.read_at(at).map_err(damaged)?;
+        let (found, leaf) = (
+            (record.tenant, record.seq),
+            merkle::leaf_hash(&record.payload),
+        );
+        if found != (tenant, entry.seq) || leaf != entry.leaf {
+            return Err(damaged(format!("the index names another event at {at}")));
+        }
         let envelope = Envelope::from_bytes(&record.payload).map_err(damaged)?;
         Ok(StoredEvent {
             envelope,
@@ -258,27 +268,9 @@ impl Segments {
     }
 }
 
-/// An index that waits to become a file.
-#[derive(Debug)]
-pub(crate) struct SealedIndex {
-    segment: u64,
-    index: Arc<SegmentIndex>,
-    path: PathBuf,
-}
-
-impl SealedIndex {
-    /// Writes the file. A failure is only logged: the index is rebuilt when it is missed.
-    pub(crate) fn write(&self) {
-        if let Err(error) = write_index(&self.index, self.segment, &self.path) {
-            let file = self.path.display();
-            tracing::warn!(%file, %error, "a segment's index could not be written");
-        }
-    }
-}
-
 impl Summary {
     fn of(index: &SegmentIndex, path: PathBuf) -> Self {
-        let span = |(tenant, table): (TenantId, &crate::index::TenantTable)| {
+        let span = |(tenant, table): (TenantId, &TenantTable)| {
             (tenant, (table.first_seq(), table.last_seq()))
         };
         Self {
@@ -289,43 +281,21 @@ impl Summary {
     }
 }
 
-fn scan(reader: &Reader, segment: u64) -> Result<SegmentIndex, ReadError> {
-    let mut index = SegmentIndex::default();
-    for item in reader.records_from(Position::new(segment, 0)) {
-        let (at, record) = item.map_err(damaged)?;
-        if at.segment != segment {
-            break;
-        }
-        let envelope = Envelope::from_bytes(&record.payload).map_err(damaged)?;
-        index.insert(&envelope, at.offset, merkle::leaf_hash(&record.payload));
+/// The entries of one table that a range asks for, in its order.
+fn stretch(table: &TenantTable, range: &Range, wanted: usize) -> Vec<Entry> {
+    let first = table.first_seq().max(range.after.saturating_add(1));
+    let last = table.last_seq();
+    match range.newest_before {
+        Some(before) => (first..=last.min(before.saturating_sub(1)))
+            .rev()
+            .take(wanted)
+            .filter_map(|seq| table.entry(seq))
+            .collect(),
+        None => (first..=last)
+            .take(wanted)
+            .filter_map(|seq| table.entry(seq))
+            .collect(),
     }
-    Ok(index)
-}
-
-fn rebuild(reader: &Reader, segment: u64, path: &Path) -> Result<SegmentIndex, ReadError> {
-    tracing::warn!(file = %path.display(), "a segment's index is missing or damaged: rebuilding");
-    let mut index = scan(reader, segment)?;
-    index.seal();
-    if let Err(error) = write_index(&index, segment, path) {
-        tracing::warn!(file = %path.display(), %error, "a segment's index could not be written");
-    }
-    Ok(index)
-}
-
-fn read_index(path: &Path, segment: u64) -> Option<SegmentIndex> {
-    SegmentIndex::from_file(&fs::read(path).ok()?, segment).ok()
-}
-
-/// Writes the file whole or not at all; not synced, because it can be rebuilt.
-fn write_index(index: &SegmentIndex, segment: u64, path: &Path) -> std::io::Result<()> {
-    let bytes = index.to_file(segment).map_err(std::io::Error::other)?;
-    let temporary = path.with_extension("idx.new");
-    fs::write(&temporary, bytes)?;
-    fs::rename(temporary, path)
-}
-
-fn index_path(segment: &Path) -> PathBuf {
-    segment.with_extension("idx")
 }
 
 pub(crate) fn damaged(error: impl std::fmt::Display) -> ReadError {

@@ -3,24 +3,25 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use provost_journal::{GroupWriter, Record, SubmitError, Submitter};
-use provost_kernel::state::{Entity, EntityKey, State};
+use provost_kernel::state::{EntityKey, State};
 use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
 use tokio::sync::oneshot;
 
 use crate::{
     backend::{
         Append, AppendError, Backend, Found, Keyed, Loaded, LookupKey, Pending, Range, ReadError,
-        StoredEvent,
+        Stamped, StoredEvent,
     },
     db::Db,
-    marker::{Marker, Phase, boot_id, sync_folder},
+    doubt::Doubt,
+    ended::Ended,
+    marker::{Marker, Phase, sync_folder},
     open::STATE,
-    readers::Readers,
+    readers::{Failed, Readers},
     writer::Ticket,
 };
 
@@ -45,7 +46,8 @@ pub(crate) struct Parts {
 pub(crate) struct Closing {
     pub(crate) dir: PathBuf,
     pub(crate) db: Db,
-    pub(crate) applier: JoinHandle<()>,
+    pub(crate) doubt: Doubt,
+    pub(crate) applier: Ended,
     pub(crate) writer: Option<GroupWriter<Ticket>>,
 }
 
@@ -53,8 +55,8 @@ pub(crate) struct Closing {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseError {
-    /// The journal still had work after the patience.
-    #[error("the journal did not finish in time")]
+    /// There was still work after the patience.
+    #[error("the store's threads did not finish in time")]
     Late,
     /// The state could not be written out; the next start rebuilds it.
     #[error("the state could not be written out: {0}")]
@@ -92,39 +94,43 @@ impl Store {
         let Some(closing) = closing else {
             return Ok(());
         };
-        self.readers.stop();
+        let deadline = Instant::now() + patience;
+        let readers_ended = self.readers.stop(deadline);
         if let Some(writer) = closing.writer {
-            writer.shutdown(patience).map_err(|_| CloseError::Late)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            writer.shutdown(left).map_err(|_| CloseError::Late)?;
         }
         // The writer's sink held the other end: the thread ends after the last group.
-        let _ = closing.applier.join();
-        closing
-            .db
-            .flush()
-            .map_err(|error| CloseError::State(error.to_string()))?;
+        if !closing.applier.wait(deadline) || !readers_ended {
+            return Err(CloseError::Late);
+        }
+        if closing.doubt.is_raised() {
+            return Err(CloseError::State("it failed before".to_owned()));
+        }
+        let flushed = closing.db.flush();
+        flushed.map_err(|error| CloseError::State(error.to_string()))?;
+        // The last handle: what sled does at its end comes before the sync, and that before the
+        // marker.
         drop(closing.db);
         sync_folder(&closing.dir.join(STATE))?;
-        Marker {
-            phase: Phase::Closed,
-            boot_id: boot_id(),
-        }
-        .write(&closing.dir)?;
+        Marker::of(Phase::Closed).write(&closing.dir)?;
         Ok(())
     }
 }
 
 impl Backend for Store {
     fn append(&self, append: Append) -> Pending<Result<(), AppendError>> {
-        let record = |stamped: &crate::backend::Stamped| {
-            Record::new(
-                append.tenant,
-                stamped.envelope.seq,
-                Arc::clone(&stamped.bytes),
-            )
+        if let Err(refused) = append.check() {
+            return Box::pin(std::future::ready(Err(refused)));
+        }
+        let record = |stamped: &Stamped| {
+            let bytes = Arc::clone(&stamped.bytes);
+            Record::new(append.tenant, stamped.envelope.seq, bytes)
         };
         let records: Vec<Record> = append.events.iter().map(record).collect();
         let (reply, answer) = oneshot::channel();
         let ticket = Ticket {
+            tenant: append.tenant,
             expected: append.expected,
             events: append.events,
             reply,
@@ -143,16 +149,7 @@ impl Backend for Store {
     }
 
     fn load(&self, tenant: TenantId) -> Pending<Result<Loaded, ReadError>> {
-        self.readers.read(move |db, _| {
-            let head = db.head(tenant)?.unwrap_or_default();
-            let mut state = State::new(tenant, head.epoch);
-            for prefix in HOT_PREFIXES {
-                for (key, entity) in db.entities(tenant, prefix, None, usize::MAX)? {
-                    state.load(key, entity);
-                }
-            }
-            Ok(Loaded { head, state })
-        })
+        self.readers.read(move |db, _| load(db, tenant))
     }
 
     fn entities(
@@ -188,12 +185,12 @@ impl Backend for Store {
         since: Timestamp,
     ) -> Pending<Result<Vec<Option<StoredEvent>>, ReadError>> {
         self.readers
-            .read(move |_, segments| segments.find(tenant, &keys, since))
+            .read(move |_, segments| Ok(segments.find(tenant, &keys, since)?))
     }
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {
         self.readers
-            .read(move |_, segments| segments.read(tenant, &range))
+            .read(move |_, segments| Ok(segments.read(tenant, &range)?))
     }
 
     fn tenants(
@@ -226,6 +223,24 @@ impl Backend for Store {
     }
 }
 
+/// Reads head and hot entities as they stand together: an append whose outcome nobody waited for
+/// may be applied in between.
+fn load(db: &Db, tenant: TenantId) -> Result<Loaded, Failed> {
+    for _ in 0..LOAD_TRIES_MAX {
+        let head = db.head(tenant)?.unwrap_or_default();
+        let mut state = State::new(tenant, head.epoch);
+        for prefix in HOT_PREFIXES {
+            for (key, entity) in db.entities(tenant, prefix, None, usize::MAX)? {
+                state.load(key, entity);
+            }
+        }
+        if db.head(tenant)?.unwrap_or_default() == head {
+            return Ok(Loaded { head, state });
+        }
+    }
+    Err(Failed::Log(ReadError::Overloaded))
+}
+
 /// The kinds of [`EntityKey::is_hot`], as sled's keys begin.
 const HOT_PREFIXES: [&str; 5] = [
     "tenant/",
@@ -234,3 +249,7 @@ const HOT_PREFIXES: [&str; 5] = [
     "provider/",
     "attachment/",
 ];
+
+/// A tenant has one appender, and whoever loads is about to be it: one retry is the rule, more
+/// means that somebody else keeps writing.
+const LOAD_TRIES_MAX: usize = 8;

@@ -13,7 +13,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, mpsc},
-    thread::{self, JoinHandle},
+    thread,
 };
 
 use provost_journal::{Durable, Position, Record, RefusedWhy, Sink};
@@ -22,7 +22,9 @@ use tokio::sync::oneshot;
 
 use crate::{
     backend::{AppendError, Stamped},
-    db::Db,
+    db::{Db, DbError},
+    doubt::Doubt,
+    ended::{Ended, Ends},
     projector::Projector,
     segments::{SealedIndex, Segments},
 };
@@ -33,6 +35,7 @@ pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
 /// One append on its way.
 #[derive(Debug)]
 pub(crate) struct Ticket {
+    pub(crate) tenant: TenantId,
     pub(crate) expected: u64,
     pub(crate) events: Vec<Stamped>,
     pub(crate) reply: oneshot::Sender<Result<(), AppendError>>,
@@ -92,10 +95,7 @@ impl Sink<Ticket> for StoreSink {
     type Refusal = AppendError;
 
     fn admit(&mut self, records: &mut Vec<Record>, ticket: &Ticket) -> Result<(), AppendError> {
-        let Some(first) = records.first() else {
-            return Ok(());
-        };
-        let tenant = first.tenant;
+        let tenant = ticket.tenant;
         let found = self.last_seq(tenant)?;
         if found != ticket.expected {
             return Err(AppendError::Conflict {
@@ -103,16 +103,16 @@ impl Sink<Ticket> for StoreSink {
                 found,
             });
         }
-        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
-        self.forming.insert(tenant, found.saturating_add(count));
+        if let Some(last) = records.last() {
+            self.forming.insert(tenant, last.seq);
+        }
         Ok(())
     }
 
     fn durable(&mut self, group: Durable<Ticket>) {
         self.durable.extend(self.forming.drain());
-        let sealed = group
-            .rolled
-            .and_then(|_| self.segments.roll(group.end.segment));
+        // Not only where this group rolled: a seal before it may have.
+        let sealed = self.segments.roll(group.end.segment);
         let mut tickets = Vec::with_capacity(group.items.len());
         for item in group.items {
             for (stamped, at) in item.ticket.events.iter().zip(&item.positions) {
@@ -131,6 +131,11 @@ impl Sink<Ticket> for StoreSink {
     fn refused(&mut self, ticket: Ticket, why: RefusedWhy<AppendError>) {
         let error = match why {
             RefusedWhy::NotAdmitted(error) => error,
+            why @ RefusedWhy::TooLarge => {
+                // It alone leaves the group that is being formed.
+                self.forming.insert(ticket.tenant, ticket.expected);
+                AppendError::Refused(why.to_string())
+            }
             other => {
                 // The whole group was refused: what it would have made of the sequences is void.
                 self.forming.clear();
@@ -142,31 +147,43 @@ impl Sink<Ticket> for StoreSink {
     }
 }
 
-/// Starts the state's thread.
+/// Starts the state's thread. It ends when the sink is gone and all it gave is applied, or when
+/// the state fails: what waits is then answered as of unknown outcome.
 pub(crate) fn start_applier(
     db: Db,
-    fatal: FatalHook,
-) -> std::io::Result<(mpsc::SyncSender<AppliedGroup>, JoinHandle<()>)> {
+    doubt: Doubt,
+) -> std::io::Result<(mpsc::SyncSender<AppliedGroup>, Ended)> {
     let (sender, receiver) = mpsc::sync_channel::<AppliedGroup>(APPLY_QUEUE);
-    let thread = thread::Builder::new().name("provost-state".to_owned()).spawn(move || {
+    let (ends, ended) = Ends::pair();
+    let name = "provost-state".to_owned();
+    thread::Builder::new().name(name).spawn(move || {
         for group in receiver {
-            if let Err(error) = apply_group(&db, &group) {
-                tracing::error!(%error, "the state failed: it will be rebuilt from the journal");
-                fatal("the state failed");
-                return;
+            match doubt.guard(|| apply_group(&db, &group)) {
+                Some(Ok(())) => answer(group),
+                Some(Err(error)) => doubt.raise(&error.to_string()),
+                None => {}
             }
-            for ticket in group.tickets {
-                let _ = ticket.reply.send(Ok(()));
-            }
-            if let Some(sealed) = group.sealed {
-                sealed.write();
+            if doubt.is_raised() {
+                break;
             }
         }
+        drop(db);
+        ends.here();
     })?;
-    Ok((sender, thread))
+    Ok((sender, ended))
 }
 
-fn apply_group(db: &Db, group: &AppliedGroup) -> Result<(), crate::db::DbError> {
+fn answer(group: AppliedGroup) {
+    for ticket in group.tickets {
+        // Whoever asked may have gone.
+        let _ = ticket.reply.send(Ok(()));
+    }
+    if let Some(sealed) = group.sealed {
+        sealed.write();
+    }
+}
+
+fn apply_group(db: &Db, group: &AppliedGroup) -> Result<(), DbError> {
     let mut projector = Projector::new(db);
     for stamped in group.tickets.iter().flat_map(|ticket| &ticket.events) {
         projector.project(&stamped.envelope, &stamped.bytes)?;
