@@ -1,0 +1,62 @@
+//! One HTTP/1.1 exchange over a stream that is open already: enrolment, and the command line.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// The peer does not speak HTTP, or the stream broke.
+    #[error("no HTTP answer")]
+    Http(#[source] hyper::Error),
+    /// The answer is too large or broke off.
+    #[error("no whole HTTP answer")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer took too long.
+    #[error("no HTTP answer within {} ms", .0.as_millis())]
+    Deadline(Duration),
+}
+
+/// Sends one request; gives status and body.
+pub(crate) async fn exchange<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    deadline: Duration,
+) -> Result<(StatusCode, Bytes), ExchangeError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let talk = async {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(ExchangeError::Http)?;
+        let driving = tokio::spawn(connection);
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(ExchangeError::Http)?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(ExchangeError::Body)?
+            .to_bytes();
+        driving.abort();
+        Ok((status, body))
+    };
+    timeout(deadline, talk)
+        .await
+        .map_err(|_| ExchangeError::Deadline(deadline))?
+}
+
+/// A status with ten thousand tenants of about 300 bytes; everything else is far smaller.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -1,0 +1,177 @@
+//! Pulls licenses: one at a time for each tenant, verified before it is kept.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use provost_protocol::{
+    Code, CorrelationId, Problem, TenantId,
+    wire::{Operation, Outcome},
+};
+use serde_json::json;
+use tokio::{sync::Mutex as Turn, time::Instant};
+use tracing::{info, warn};
+
+use super::{Node, blocking, disk};
+use crate::{
+    clock::up_to,
+    event::LICENSE_REFUSED,
+    link::CallError,
+    tenants::{KeepError, TENANTS_MAX, Tenant},
+};
+
+/// Why no new license is held.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PullError {
+    /// The kernel cannot be asked.
+    #[error("{0}")]
+    Unreachable(#[source] CallError),
+    /// The kernel gives none.
+    #[error("the kernel gives no license: {}", .0.code)]
+    Refused(Problem),
+    /// What came cannot be relied on, or not be kept.
+    #[error("what the kernel gave is no license to rely on: {}", .0.detail)]
+    Bad(Problem),
+}
+
+/// Whose turn it is, and who failed lately.
+#[derive(Debug, Default)]
+pub(crate) struct Pulls {
+    turns: Mutex<HashMap<TenantId, Arc<Turn<Attempts>>>>,
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Pulls {
+    fn turn(&self, tenant: TenantId) -> Arc<Turn<Attempts>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() > TENANTS_MAX {
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        Arc::clone(turns.entry(tenant).or_default())
+    }
+
+    /// Whether a pull that failed lately should rest.
+    pub(super) async fn resting(&self, tenant: TenantId) -> bool {
+        let turn = self.turn(tenant);
+        let attempts = turn.lock().await;
+        attempts.not_before.is_some_and(|at| Instant::now() < at)
+    }
+}
+
+impl Attempts {
+    fn failed(&mut self) {
+        let bound = REST_BASE.saturating_mul(2_u32.saturating_pow(self.failures.min(10)));
+        self.failures = self.failures.saturating_add(1);
+        let bound = bound.min(REST_CAP);
+        self.not_before = Some(Instant::now() + bound / 2 + up_to(bound / 2));
+    }
+}
+
+impl Node {
+    /// Pulls a license for a tenant, unless somebody did while this one waited for its turn.
+    pub(crate) async fn pull(
+        &self,
+        tenant: TenantId,
+        correlation: CorrelationId,
+    ) -> Result<Arc<Tenant>, PullError> {
+        let before = self.place(tenant);
+        let turn = self.pulls.turn(tenant);
+        let mut attempts = turn.lock().await;
+        if self.place(tenant) != before
+            && let Some(held) = self.core.tenants.find(tenant)
+        {
+            return Ok(held);
+        }
+        let pulled = self.pull_now(tenant, correlation).await;
+        match &pulled {
+            Ok(_) => *attempts = Attempts::default(),
+            Err(PullError::Unreachable(_)) => {}
+            Err(PullError::Refused(_) | PullError::Bad(_)) => attempts.failed(),
+        }
+        pulled
+    }
+
+    async fn pull_now(
+        &self,
+        tenant: TenantId,
+        correlation: CorrelationId,
+    ) -> Result<Arc<Tenant>, PullError> {
+        let outcome = self
+            .link
+            .call(tenant, correlation, Operation::PullLicense)
+            .await
+            .map_err(PullError::Unreachable)?;
+        let text = match outcome {
+            Outcome::License(text) => text,
+            Outcome::Refused(problem) => {
+                info!(tenant.id = %tenant, code = %problem.code, "no license is given");
+                return Err(PullError::Refused(problem));
+            }
+            _ => return Err(PullError::Bad(super::internal())),
+        };
+        let core = Arc::clone(&self.core);
+        let kept = blocking(move || core.tenants.keep_license(tenant, &text, &core.floor))
+            .await
+            .map_err(PullError::Bad)?;
+        match kept {
+            Ok(held) => {
+                let place = held.highest.unwrap_or_default();
+                info!(tenant.id = %tenant, license.epoch = place.0, license.seq = place.1,
+                    "a license is in force");
+                self.core.upkeep.notify_one();
+                Ok(held)
+            }
+            Err(failure) => Err(PullError::Bad(
+                self.refuse(tenant, correlation, &failure).await,
+            )),
+        }
+    }
+
+    /// A bad license changes nothing: the last good one stays.
+    async fn refuse(
+        &self,
+        tenant: TenantId,
+        correlation: CorrelationId,
+        failure: &KeepError,
+    ) -> Problem {
+        let verdict = match failure {
+            KeepError::Disk(failure) => return disk(failure),
+            KeepError::License(refused) => refused.verdict.as_str(),
+            KeepError::OtherTenant => "OTHER_TENANT",
+            KeepError::TooMany => "TOO_MANY_TENANTS",
+        };
+        warn!(tenant.id = %tenant, license.verdict = verdict, %failure,
+            "a license is refused; the one before stays");
+        let payload = json!({ "verdict": verdict, "detail": failure.to_string() });
+        if let Err(problem) = self
+            .report(LICENSE_REFUSED, tenant, correlation, &payload)
+            .await
+        {
+            warn!(code = %problem.code, "the refusal of a license is not reported");
+        }
+        Problem::new(
+            Code::Internal,
+            "the kernel's license is not to be relied on",
+        )
+    }
+
+    fn place(&self, tenant: TenantId) -> Option<(u64, u64)> {
+        let held = self.core.tenants.find(tenant)?;
+        held.license
+            .as_ref()
+            .map(|license| (license.document.epoch, license.document.seq))
+    }
+}
+
+/// A first refusal is often a race with an operator at work.
+const REST_BASE: Duration = Duration::from_secs(5);
+
+/// A tenant that stays refused is asked for six times an hour.
+const REST_CAP: Duration = Duration::from_secs(600);

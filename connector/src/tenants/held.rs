@@ -1,0 +1,53 @@
+//! One tenant, as it is held in memory.
+
+use std::sync::Arc;
+
+use provost_kernel::desired;
+use provost_protocol::{license::LicenseDocument, wire::DesiredState};
+
+use crate::mode::Machine;
+
+/// A license that was verified, and its exact text.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct HeldLicense {
+    /// The file, as the kernel sent it.
+    pub(crate) text: Arc<str>,
+    /// What it says.
+    pub(crate) document: Arc<LicenseDocument>,
+}
+
+/// What is held for one tenant acted for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tenant {
+    /// The last good license.
+    pub(crate) license: Option<HeldLicense>,
+    /// The highest (epoch, seq) ever held.
+    pub(crate) highest: Option<(u64, u64)>,
+    /// The desired state in force.
+    pub(crate) desired: desired::Held,
+    /// The mode last observed.
+    pub(crate) machine: Machine,
+}
+
+impl Tenant {
+    pub(crate) fn restored(
+        license: Option<HeldLicense>,
+        highest: Option<(u64, u64)>,
+        desired: Option<DesiredState>,
+    ) -> Self {
+        let desired = desired::Held::restored(desired);
+        Self {
+            license,
+            highest,
+            desired,
+            machine: Machine::default(),
+        }
+    }
+
+    /// Whether the kernel has changed something since the license was issued.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.license
+            .as_ref()
+            .is_some_and(|license| license.document.revision < self.desired.revision())
+    }
+}
