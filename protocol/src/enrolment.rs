@@ -62,7 +62,7 @@ pub struct EnrolAnswer {
     pub root: String,
     /// The keys that may sign licenses.
     pub license_keys: Vec<PublicKeyEntry>,
-    /// The key that signs checkpoints and the signed time.
+    /// The key that signs checkpoints of tenants' logs.
     pub checkpoint_key: PublicKeyEntry,
     /// The kernel's own name in certificates: `spiffe://<install>/kernel`.
     pub kernel_name: String,

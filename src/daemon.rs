@@ -1,0 +1,210 @@
+//! The daemon: everything put together, started in order, stopped in order.
+//!
+//! Start: identity and keys, store (recovery, replay), arbiters, directory, listeners; then it is
+//! ready. Stop: no more connections, what was begun is finished, arbiters, store. A store that
+//! fails ends the process at once; systemd starts it again from a known state.
+
+mod background;
+mod stop;
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use provost_actors::{Arbiters, Directory, Gateway, House, SystemClock, SystemRandom, TimeNote};
+use provost_certs::{
+    Acceptor, AcceptorSettings, Authority, AuthorityError, Certificates, HANDSHAKE_DEADLINE,
+    KeyError, Signers,
+};
+use provost_protocol::sign::KeyId;
+use provost_store::{Backend, FatalHook, OpenError, Opened, Options, Store};
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::{
+    admin::{self, AdminContext},
+    config::Config,
+    idp::Verifier,
+    install::{Install, InstallError},
+    limits,
+    notify::Notify,
+    runtime_port::{Listener, ListenerSettings, RuntimePort},
+    telemetry::Metrics,
+};
+
+/// Why the daemon did not start, or did not stop cleanly.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DaemonError {
+    /// The data folder is no installation.
+    #[error("the installation cannot be read")]
+    Install(#[from] InstallError),
+    /// The CA cannot be read.
+    #[error("the certificate authority cannot be opened")]
+    Authority(#[from] AuthorityError),
+    /// A signing key cannot be read.
+    #[error("the signing keys cannot be opened")]
+    Keys(#[from] KeyError),
+    /// The store is in use, damaged, or of a newer format.
+    #[error("the store cannot be opened")]
+    Store(#[source] Box<OpenError>),
+    /// A port cannot be listened on.
+    #[error("{what} cannot be listened on at {address}")]
+    Listen {
+        /// Which port.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A thread, signal or socket could not be set up.
+    #[error("the process cannot be set up")]
+    Io(#[from] std::io::Error),
+}
+
+/// Where a started daemon listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The port for runtimes.
+    pub runtime: SocketAddr,
+    /// The port for administration.
+    pub admin: SocketAddr,
+}
+
+/// Runs a daemon on this thread until `stop` ends; `started` hears where it listens.
+///
+/// # Errors
+/// [`DaemonError`].
+pub fn run(
+    config: Config,
+    metrics: Metrics,
+    started: impl FnOnce(Addresses) + 'static,
+    stop: impl Future<Output = ()> + 'static,
+) -> Result<(), DaemonError> {
+    actix::System::new().block_on(Box::pin(serve(config, metrics, started, stop)))
+}
+
+async fn serve(
+    config: Config,
+    metrics: Metrics,
+    started: impl FnOnce(Addresses),
+    stop: impl Future<Output = ()>,
+) -> Result<(), DaemonError> {
+    limits::survive_large_files()?;
+    match limits::raise_open_files() {
+        Ok(files) => tracing::info!(found = ?files.found, raised = ?files.raised, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
+    let notify = Notify::from_env();
+    let install = Install::load(&config.data_dir)?;
+    let authority = Arc::new(Authority::open(&config.data_dir)?);
+    let signers = Arc::new(Signers::open(&config.data_dir)?);
+    notify.status("opening the store");
+    let (store, opened) = open_store(&config)?;
+    let store = Arc::new(store);
+    let certificates = Arc::new(Certificates::new());
+
+    let arbiters = Arbiters::start(arbiter_count(&config))?;
+    let house = Arc::new(House {
+        backend: Arc::clone(&store) as Arc<dyn Backend>,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        license_signer: Arc::clone(&signers.license) as _,
+        standing: Arc::clone(&certificates) as _,
+        install: install.install_id,
+        trust_bundle: KeyId::of(&authority.root_sha256()).to_string(),
+        region: config.region.clone(),
+        time_note: TimeNote::default(),
+    });
+    let directory = Directory::new(Arc::clone(&house), arbiters.spawner());
+    let verifier = Arc::new(Verifier::new(config.idp.allow_private));
+    let gateway = Gateway::new(directory.clone(), verifier);
+
+    let runtime_socket = bind("the runtime port", config.runtime.listen).await?;
+    let admin_socket = bind("the admin port", config.admin.listen).await?;
+    let addresses =
+        Addresses { runtime: runtime_socket.local_addr()?, admin: admin_socket.local_addr()? };
+    let (drain, draining) = watch::channel(false);
+
+    let acceptor = Acceptor::new(
+        AcceptorSettings {
+            authority: Arc::clone(&authority),
+            names: config.runtime.names.clone(),
+            standing: Arc::clone(&certificates) as _,
+            handshake_deadline: HANDSHAKE_DEADLINE,
+        },
+        house.clock.now(),
+    )?;
+    let port = RuntimePort::new(gateway, Arc::clone(&authority), Arc::clone(&signers));
+    let listener = Listener::new(ListenerSettings {
+        socket: runtime_socket,
+        acceptor: acceptor.clone(),
+        port,
+        connections_max: config.limits.connections_max.get(),
+        draining: draining.clone(),
+    });
+    let context = AdminContext::new(admin::AdminSettings {
+        directory: directory.clone(),
+        config: &config,
+        install,
+        metrics: metrics.clone(),
+        advertised: config.advertised(addresses.runtime.port()),
+        authority: Arc::clone(&authority),
+        signers: Arc::clone(&signers),
+        certificates: Arc::clone(&certificates),
+        draining: draining.clone(),
+        opened,
+    });
+    let patience = Duration::from_millis(config.drain_ms.get());
+    let runtime_task = tokio::spawn(listener.run(patience));
+    let admin_task = tokio::spawn(admin::serve(admin_socket, context, draining.clone()));
+    let background = background::start(&directory, acceptor, metrics, notify.clone());
+
+    tracing::info!(
+        runtime.addr = %addresses.runtime, admin.addr = %addresses.admin,
+        install.id = %install.install_id, "ready"
+    );
+    notify.ready("governing");
+    started(addresses);
+    stop.await;
+
+    notify.stopping();
+    tracing::info!("stopping");
+    drain.send_replace(true);
+    background.abort_all();
+    stop::finish(stop::Stopping { runtime_task, admin_task, arbiters, store, patience }).await;
+    Ok(())
+}
+
+fn open_store(config: &Config) -> Result<(Store, Opened), DaemonError> {
+    let fatal: FatalHook = Arc::new(|why| {
+        // Nothing unknown is acknowledged: the process ends here and now, and systemd restarts it.
+        tracing::error!(reason = why, "the store failed: the process ends");
+        std::process::abort();
+    });
+    let journal = provost_journal::Options {
+        free_bytes_min: config.limits.disk_free_bytes_min,
+        ..provost_journal::Options::default()
+    };
+    open_at(&config.data_dir, Options { journal, rebuild: false, fatal })
+}
+
+fn open_at(dir: &Path, options: Options) -> Result<(Store, Opened), DaemonError> {
+    Store::open(dir, options).map_err(|error| DaemonError::Store(Box::new(error)))
+}
+
+fn arbiter_count(config: &Config) -> NonZeroUsize {
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    config.arbiters.unwrap_or_else(cores)
+}
+
+async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, DaemonError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| DaemonError::Listen { what, address, source })
+}

@@ -1,0 +1,111 @@
+//! The port for runtimes: TLS 1.3, one port for everything, ALPN decides (ADR 0004).
+//!
+//! Without a client certificate nothing can be reached but enrolment. With one, the accepted
+//! stream moves to the arbiter of its tenant and is served there: frames by
+//! [`provost_actors::session`], HTTP by the routes here. Both end in the same gateway.
+
+mod body;
+mod calls;
+mod enroll;
+mod headers;
+mod listener;
+
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::Method,
+    response::{IntoResponse, Response},
+    routing::{any, post},
+};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use provost_actors::Gateway;
+use provost_certs::{Authority, Signers};
+use provost_protocol::{Code, RuntimeId, sign::PeerIdentity};
+pub use self::listener::{Listener, ListenerSettings};
+use crate::{
+    problem::Refusal,
+    telemetry::names::{RUNTIME_REQUESTS, RUNTIME_SECONDS},
+};
+
+/// What the calls need.
+#[derive(Clone)]
+pub struct RuntimePort {
+    /// The five calls.
+    pub gateway: Gateway,
+    /// Signs certificates at enrolment.
+    pub authority: Arc<Authority>,
+    /// Their public halves go into enrolment's answer.
+    pub signers: Arc<Signers>,
+    registrations: Arc<DefaultKeyedRateLimiter<RuntimeId>>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// From its certificate; absent where it showed none.
+    pub identity: Option<PeerIdentity>,
+    /// From where.
+    pub address: SocketAddr,
+}
+
+impl RuntimePort {
+    /// Builds the calls.
+    #[must_use]
+    pub fn new(gateway: Gateway, authority: Arc<Authority>, signers: Arc<Signers>) -> Self {
+        let quota = Quota::per_minute(REGISTRATIONS_A_MINUTE);
+        let registrations = Arc::new(RateLimiter::keyed(quota));
+        Self { gateway, authority, signers, registrations }
+    }
+
+    /// The routes for one connection.
+    #[must_use]
+    pub fn routes(&self, remote: Remote) -> Router {
+        let port = Arc::new(self.clone());
+        let remote = Arc::new(remote);
+        let call = |name: &'static str, path_kind: calls::Call| {
+            let (port, remote) = (Arc::clone(&port), Arc::clone(&remote));
+            post(move |request: Request| async move {
+                let started = std::time::Instant::now();
+                let response = calls::serve(port, remote, path_kind, request).await;
+                let status = response.status().as_u16().to_string();
+                metrics::counter!(RUNTIME_REQUESTS, "call" => name, "status" => status).increment(1);
+                metrics::histogram!(RUNTIME_SECONDS, "call" => name).record(started.elapsed());
+                response
+            })
+            .fallback(method_not_allowed)
+        };
+        let (enrolling, from) = (Arc::clone(&port), Arc::clone(&remote));
+        Router::new()
+            .route("/kernel/runtimes/register", call("register", calls::Call::Register))
+            .route("/kernel/runtimes/{runtime_id}/heartbeat", call("heartbeat", calls::Call::Heartbeat))
+            .route("/kernel/identity/resolve", call("resolve", calls::Call::Resolve))
+            .route("/kernel/entitlements/check", call("check", calls::Call::Check))
+            .route("/kernel/audit/events", call("audit", calls::Call::Audit))
+            .route(
+                "/kernel/enroll",
+                post(move |request: Request| enroll::serve(enrolling, from, request))
+                    .fallback(method_not_allowed),
+            )
+            .fallback(any(not_found))
+    }
+}
+
+impl std::fmt::Debug for RuntimePort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RuntimePort").finish_non_exhaustive()
+    }
+}
+
+async fn method_not_allowed(method: Method) -> Response {
+    let detail = format!("this path does not know {method}");
+    Refusal::new(Code::MethodNotAllowed, detail).into_response()
+}
+
+async fn not_found() -> Response {
+    Refusal::new(Code::NotFound, "no such path").into_response()
+}
+
+/// A runtime registers once a start; six starts a minute are a crash loop already.
+const REGISTRATIONS_A_MINUTE: NonZeroU32 = NonZeroU32::new(6).expect("six is not zero");

@@ -1,0 +1,303 @@
+//! The five v0.1 calls as HTTP: headers, body, gateway, answer.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::Request,
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use provost_actors::{Facts, Peer};
+use provost_kernel::check::Question;
+use provost_protocol::{
+    Code, CorrelationId, Problem, RuntimeId, TenantId,
+    envelope::Source,
+    json::RawJson,
+    sign::PeerIdentity,
+    v01,
+    wire::{self, Operation, Outcome},
+};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{
+    Remote, RuntimePort, body,
+    headers::{self, Headers, Needs},
+};
+use crate::problem::Refusal;
+
+/// Which call a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    Register,
+    Heartbeat,
+    Resolve,
+    Check,
+    Audit,
+}
+
+/// One call, with everything that its headers said.
+struct Asked {
+    port: Arc<RuntimePort>,
+    peer: Peer,
+    headers: Headers,
+    correlation: CorrelationId,
+}
+
+/// Serves a call; every answer carries the correlation id.
+pub(super) async fn serve(
+    port: Arc<RuntimePort>,
+    remote: Arc<Remote>,
+    call: Call,
+    request: Request,
+) -> Response {
+    let house = port.gateway.directory().house();
+    let fresh = || CorrelationId::from_parts(house.clock.now(), house.random.id_bytes());
+    let (correlation, read) = match headers::correlation(request.headers(), fresh) {
+        Ok(correlation) => (correlation, Ok(())),
+        Err(problem) => (fresh(), Err(problem)),
+    };
+    let answered = match read {
+        Ok(()) => answer(Arc::clone(&port), &remote, call, correlation, request).await,
+        Err(problem) => Err(problem),
+    };
+    let mut response =
+        answered.unwrap_or_else(|refused| Refusal::from(refused.correlated(correlation)).into_response());
+    if let Ok(value) = HeaderValue::from_str(&correlation.to_string()) {
+        response.headers_mut().insert(HeaderName::from_static("x-correlation-id"), value);
+    }
+    response
+}
+
+async fn answer(
+    port: Arc<RuntimePort>,
+    remote: &Remote,
+    call: Call,
+    correlation: CorrelationId,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Some(identity) = remote.identity.clone() else {
+        let detail = "connect with the runtime's certificate; only enrolment goes without";
+        return Err(Problem::new(Code::CertificateRequired, detail));
+    };
+    let needs = if call == Call::Register { Needs::Certificate } else { Needs::Token };
+    let headers = Headers::read(request.headers(), &identity, needs)?;
+    let path = request.uri().path().to_owned();
+    let version = headers.version;
+    let peer = Peer { identity, address: remote.address, version, source: Source::Runtime };
+    let asked = Asked { port, peer, headers, correlation };
+    if call == Call::Heartbeat {
+        asked.check_path(&path)?;
+    }
+    asked.check_token().await?;
+    let limit = if call == Call::Audit { AUDIT_BODY_MAX } else { BODY_MAX };
+    let bytes = body::read(request.into_body(), limit).await?;
+    match call {
+        Call::Register => asked.register(&bytes).await,
+        Call::Heartbeat => asked.heartbeat(&bytes).await,
+        Call::Resolve => asked.resolve(&bytes).await,
+        Call::Check => asked.check(&bytes).await,
+        Call::Audit => asked.audit(&bytes).await,
+    }
+}
+
+impl Asked {
+    const fn identity(&self) -> &PeerIdentity {
+        &self.peer.identity
+    }
+
+    fn check_path(&self, path: &str) -> Result<(), Problem> {
+        let id = path.split('/').nth(3).unwrap_or_default();
+        let runtime = id
+            .parse::<RuntimeId>()
+            .map_err(|error| Problem::new(Code::IdMalformed, format!("runtime_id: {error}")))?;
+        if runtime == self.identity().runtime {
+            return Ok(());
+        }
+        let detail = "the path names another runtime than the certificate";
+        Err(Problem::new(Code::IdentityMismatch, detail))
+    }
+
+    /// The token is valid only with a certificate of its runtime, and only the newest one.
+    async fn check_token(&self) -> Result<(), Problem> {
+        let Some(shown) = &self.headers.token_sha256 else { return Ok(()) };
+        let known = self.port.gateway.known(self.identity()).await?;
+        let held = known.record().token_sha256.as_deref().unwrap_or_default();
+        if bool::from(held.as_bytes().ct_eq(shown.as_bytes())) {
+            return Ok(());
+        }
+        let detail = "the runtime token is not the newest one of this runtime";
+        Err(Problem::new(Code::TokenRefused, detail))
+    }
+
+    fn check_tenant(&self, tenant: TenantId) -> Result<(), Problem> {
+        if tenant == self.headers.tenant {
+            return Ok(());
+        }
+        Err(Problem::new(Code::TenantMismatch, "tenant_id is not X-Tenant-Id"))
+    }
+
+    async fn call(&self, operation: Operation) -> Result<Outcome, Problem> {
+        let tenant = self.headers.tenant;
+        self.port.gateway.call(&self.peer, tenant, self.correlation, operation).await
+    }
+
+    async fn register(&self, bytes: &[u8]) -> Result<Response, Problem> {
+        let request: v01::RegisterRequest = body::parse(bytes, BODY_MAX)?;
+        self.check_tenant(request.tenant_id)?;
+        if request.tenant_id != self.identity().tenant {
+            let detail = "a runtime registers with its own tenant";
+            return Err(Problem::new(Code::IdentityMismatch, detail));
+        }
+        if self.port.registrations.check_key(&self.identity().runtime).is_err() {
+            let detail = "six registrations a minute";
+            return Err(Problem::new(Code::RateLimited, detail).retry_after_ms(REGISTER_AGAIN_MS));
+        }
+        let token = self.fresh_token();
+        let facts = Facts {
+            runtime_type: request.runtime_type,
+            deployment_mode: request.deployment_mode,
+            version: request.version,
+            capabilities: request.capabilities,
+            token_sha256: Some(hex::encode(Sha256::digest(token.as_bytes()))),
+        };
+        let done = self.port.gateway.register(&self.peer, self.correlation, facts).await?;
+        let answer = v01::RegisterAnswer {
+            runtime_id: self.identity().runtime,
+            status: v01::ShownRuntimeStatus::Registered,
+            policies_applied: done.policies.into(),
+            runtime_token: token,
+            contract_version: self.peer.version,
+        };
+        let status = if done.known { StatusCode::OK } else { StatusCode::CREATED };
+        Ok((status, Json(answer)).into_response())
+    }
+
+    fn fresh_token(&self) -> String {
+        let secret = self.port.gateway.directory().house().random.secret();
+        format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(secret))
+    }
+
+    async fn heartbeat(&self, bytes: &[u8]) -> Result<Response, Problem> {
+        let request: v01::HeartbeatRequest = body::parse(bytes, BODY_MAX)?;
+        let metrics = request.metrics.unwrap_or_default();
+        let beat = wire::Heartbeat { health: request.status, metrics };
+        match self.call(Operation::Heartbeat(beat)).await? {
+            Outcome::Beat(beat) => Ok(Json(v01::HeartbeatAnswer {
+                status: beat.status.into(),
+                heartbeat_interval_ms: beat.heartbeat_interval_ms,
+                directives: Vec::new(),
+                signed_time: beat.signed_time,
+            })
+            .into_response()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn resolve(&self, bytes: &[u8]) -> Result<Response, Problem> {
+        let request: v01::ResolveRequest = body::parse(bytes, BODY_MAX)?;
+        self.check_tenant(request.tenant_id)?;
+        let resolve = wire::Resolve { external_token: request.external_token };
+        match self.call(Operation::Resolve(resolve)).await? {
+            Outcome::Resolved(resolved) => Ok(Json(resolve_answer(*resolved)).into_response()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn check(&self, bytes: &[u8]) -> Result<Response, Problem> {
+        let request: v01::CheckRequest = body::parse(bytes, BODY_MAX)?;
+        self.check_tenant(request.tenant_id)?;
+        if request.runtime_id != self.identity().runtime {
+            return Err(Problem::new(Code::TenantMismatch, "runtime_id is not X-Runtime-Id"));
+        }
+        let context = request.context.unwrap_or_default();
+        let question = Question::new(&request.feature, context.resource.as_deref(), context.consume)
+            .map_err(|error| Problem::new(Code::Invalid, error.to_string()))?;
+        let check = wire::Check {
+            feature: question.feature,
+            consume: question.consume,
+            idempotency: self.headers.idempotency,
+        };
+        match self.call(Operation::Check(check)).await? {
+            Outcome::Checked(verdict) => {
+                Ok(Json(v01::CheckAnswer::from(verdict)).into_response())
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn audit(&self, bytes: &[u8]) -> Result<Response, Problem> {
+        let request: v01::AuditRequest = body::parse(bytes, AUDIT_BODY_MAX)?;
+        let text = request.event.as_str();
+        let many = text.starts_with('[');
+        if many && self.peer.version == provost_protocol::ContractVersion::V0_1 {
+            let detail = "event: an array needs contract version v0.2";
+            return Err(Problem::new(Code::Invalid, detail));
+        }
+        let events: Vec<Vec<u8>> = if many {
+            let events: Vec<RawJson> = body::parse(text.as_bytes(), AUDIT_BODY_MAX)?;
+            events.iter().map(|event| event.as_str().as_bytes().to_vec()).collect()
+        } else {
+            vec![text.as_bytes().to_vec()]
+        };
+        let recorded = match self.call(Operation::Audit(events)).await? {
+            Outcome::Recorded(recorded) => recorded,
+            other => return Err(unexpected(&other)),
+        };
+        let mut accepted: Vec<v01::AuditAccepted> = recorded
+            .into_iter()
+            .map(|one| v01::AuditAccepted { event_id: one.event_id, seq: one.seq })
+            .collect();
+        if many {
+            let batch = v01::AuditAcceptedBatch { accepted };
+            return Ok((StatusCode::ACCEPTED, Json(batch)).into_response());
+        }
+        let one = accepted.pop().ok_or_else(|| Problem::new(Code::Internal, "no answer"))?;
+        Ok((StatusCode::ACCEPTED, Json(one)).into_response())
+    }
+}
+
+fn resolve_answer(resolved: wire::Resolved) -> v01::ResolveAnswer {
+    let tenant_id = resolved.tenant;
+    let entitlements = resolved
+        .entitlements
+        .into_iter()
+        .map(|entitlement| v01::Entitlement {
+            tenant_id,
+            runtime_id: entitlement.runtime,
+            feature: entitlement.feature.to_string(),
+            limits: v01::EntitlementLimits::of(entitlement.limit, entitlement.time_window),
+            valid_until: entitlement.valid_until,
+        })
+        .collect();
+    v01::ResolveAnswer {
+        identity: v01::Identity {
+            identity_id: resolved.identity,
+            tenant_id,
+            external_id: resolved.external_id,
+            provider: resolved.provider,
+            roles: resolved.roles,
+            attributes: resolved.attributes,
+        },
+        entitlements,
+    }
+}
+
+fn unexpected(outcome: &Outcome) -> Problem {
+    tracing::error!(?outcome, "the gateway answered something else than was asked");
+    Problem::new(Code::Internal, "the answer is of another call")
+}
+
+/// Tells people and scanners of leaked secrets what it is.
+const TOKEN_PREFIX: &str = "rt_";
+
+/// A resolve with a token of 16 KiB is the largest of the small bodies.
+const BODY_MAX: usize = 64 * 1024;
+
+/// 1 MiB of events and what stands around them.
+const AUDIT_BODY_MAX: usize = 1024 * 1024 + 4 * 1024;
+
+/// One place is free again after a sixth of a minute.
+const REGISTER_AGAIN_MS: u64 = 10_000;
