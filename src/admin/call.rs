@@ -1,0 +1,175 @@
+//! One authenticated request, with all that a handler may ask of it.
+
+use std::{str::FromStr, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::RawPathParams,
+    http::{HeaderMap, HeaderName, Request, header::IF_MATCH},
+};
+use provost_actors::Meta;
+use provost_protocol::{
+    Code, CorrelationId,
+    envelope::{ActorRef, Idempotency, Source},
+    json::{self, Limits},
+};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::auth::Caller;
+use crate::problem::Refusal;
+
+/// One authenticated request.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) caller: Arc<Caller>,
+    correlation: CorrelationId,
+    params: Vec<(String, String)>,
+    query: String,
+    idempotency: Option<Idempotency>,
+    if_match: Option<String>,
+    body: Bytes,
+}
+
+impl Call {
+    /// Reads the rest of a request.
+    pub(super) async fn read(
+        caller: Arc<Caller>,
+        params: &RawPathParams,
+        request: Request<Body>,
+    ) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        let correlation = parts
+            .extensions
+            .get::<CorrelationId>()
+            .copied()
+            .ok_or_else(|| Refusal::new(Code::Internal, "an internal error"))?;
+        let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
+            let text = format!("the body could not be read or has over {BODY_BYTES_MAX} bytes");
+            Refusal::new(Code::BodyTooLarge, text)
+        })?;
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let mut hasher = Sha256::new();
+        for part in [parts.method.as_str(), parts.uri.path(), &query] {
+            hasher.update(part);
+            hasher.update([0]);
+        }
+        hasher.update(&body);
+        let key = header(&parts.headers, &IDEMPOTENCY_KEY, IDEMPOTENCY_BYTES_MAX)?;
+        let idempotency = key.map(|key| Idempotency {
+            scope: format!("admin/{}", caller.key.id()),
+            key,
+            request_sha256: hex::encode(hasher.finalize()),
+        });
+        Ok(Self {
+            correlation,
+            params: params
+                .iter()
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .collect(),
+            query,
+            idempotency,
+            if_match: header(&parts.headers, &IF_MATCH, IDEMPOTENCY_BYTES_MAX)?,
+            body,
+            caller,
+        })
+    }
+
+    /// An id in the path.
+    pub(super) fn id<T: FromStr>(&self, name: &str) -> Result<T, Refusal> {
+        let text = self
+            .params
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value);
+        text.and_then(|text| text.parse().ok())
+            .ok_or_else(|| Refusal::new(Code::IdMalformed, format!("{name} is no id")))
+    }
+
+    /// The body, which must be exactly what is asked for.
+    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        let limits = Limits {
+            bytes_max: BODY_BYTES_MAX,
+        };
+        Ok(json::parse(&self.body, &limits)?)
+    }
+
+    /// The same, where no body at all stands for an empty object.
+    pub(super) fn body_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Refusal> {
+        if self.body.is_empty() {
+            return Ok(T::default());
+        }
+        self.body()
+    }
+
+    /// The query, which must hold nothing that is not asked for.
+    pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        let uri = format!("/?{}", self.query)
+            .parse()
+            .map_err(|_| malformed_query())?;
+        match axum::extract::Query::try_from_uri(&uri) {
+            Ok(axum::extract::Query(query)) => Ok(query),
+            Err(_) => Err(malformed_query()),
+        }
+    }
+
+    /// Who asks, for the log.
+    pub(super) fn meta(&self) -> Meta {
+        Meta {
+            actor: ActorRef::admin(self.caller.key.id()),
+            source: Source::Admin,
+            correlation_id: self.correlation,
+            idempotency: self.idempotency.clone(),
+        }
+    }
+
+    /// What makes a repeated request one request, if the caller wants that.
+    pub(super) const fn idempotency(&self) -> Option<&Idempotency> {
+        self.idempotency.as_ref()
+    }
+
+    /// Refuses if the caller has read something else than what is there.
+    pub(super) fn check_match(&self, current: &str) -> Result<(), Refusal> {
+        let Some(wanted) = &self.if_match else {
+            return Ok(());
+        };
+        let tags = |text: &str| text.split(',').any(|tag| tag.trim() == current);
+        if wanted.trim() == "*" || tags(wanted) {
+            return Ok(());
+        }
+        let text = "it has changed since it was read";
+        Err(Refusal::new(Code::PreconditionFailed, text))
+    }
+}
+
+fn header(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    bytes_max: usize,
+) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(text) if !text.trim().is_empty() && text.len() <= bytes_max => Ok(Some(text.to_owned())),
+        _ => {
+            let text = format!("{name} must be 1 to {bytes_max} visible characters");
+            Err(Refusal::new(Code::Malformed, text))
+        }
+    }
+}
+
+fn malformed_query() -> Refusal {
+    Refusal::new(
+        Code::Malformed,
+        "the query holds an unknown or malformed parameter",
+    )
+}
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// As long as the envelope's `idempotency.key` may be.
+const IDEMPOTENCY_BYTES_MAX: usize = 255;
+
+/// An inline JWKS document of 32 KiB, escaped or not, and the rest of its provider.
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
