@@ -7,7 +7,7 @@ use std::{
 
 /// Held by each thread; the last one dropped ends the wait. Dropped by a panic too.
 #[derive(Debug, Clone)]
-pub(crate) struct Ends(mpsc::Sender<()>);
+pub(crate) struct Ends(mpsc::SyncSender<()>);
 
 /// Held by whoever waits.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Ended(Mutex<mpsc::Receiver<()>>);
 impl Ends {
     /// Makes the two ends.
     pub(crate) fn pair() -> (Self, Ended) {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(0);
         (Self(sender), Ended(Mutex::new(receiver)))
     }
 

@@ -87,7 +87,7 @@ impl Store {
         let segments = Arc::new(segments);
         let doubt = Doubt::new(dir.to_path_buf(), Arc::clone(&options.fatal));
         let (apply, applier) = start_applier(db.clone(), doubt.clone())?;
-        let sink = StoreSink::new(db.clone(), Arc::clone(&segments), apply);
+        let sink = StoreSink::new(db.clone(), doubt.clone(), Arc::clone(&segments), apply);
         let fatal = options.fatal;
         let writer = GroupWriter::start(journal, sink, move |why| fatal(&why.to_string()))?;
         let readers = Readers::start(db.clone(), Arc::clone(&segments), doubt.clone())?;

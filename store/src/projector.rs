@@ -3,6 +3,9 @@
 //! The same `provost_kernel::apply` runs here, in the tenant's actor and in a rebuild, so the
 //! state after a rebuild is the state before it, by construction.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},

@@ -7,7 +7,6 @@ mod files;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -15,7 +14,7 @@ use provost_journal::{Position, Reader};
 use provost_protocol::{TenantId, Timestamp, envelope::Envelope};
 
 pub(crate) use self::files::SealedIndex;
-use self::files::{index_path, read_index, rebuild, scan};
+use self::files::{Summary, index_path, read_index, rebuild, scan};
 use crate::{
     backend::{LookupKey, Range, ReadError, StoredEvent},
     index::{Entry, SegmentIndex, TenantTable, lookup_keys, lookup_posting},
@@ -30,15 +29,6 @@ pub(crate) struct Segments {
     sealed: RwLock<BTreeMap<u64, Summary>>,
     /// Loaded indexes of sealed segments, the one used last at the end.
     loaded: Mutex<Vec<(u64, Arc<SegmentIndex>)>>,
-}
-
-/// What is always known of a sealed segment.
-#[derive(Debug, Clone)]
-struct Summary {
-    path: PathBuf,
-    last_time: Timestamp,
-    /// First and last sequence of each tenant.
-    tenants: BTreeMap<TenantId, (u64, u64)>,
 }
 
 impl Segments {
@@ -265,19 +255,6 @@ impl Segments {
             envelope,
             bytes: record.payload,
         })
-    }
-}
-
-impl Summary {
-    fn of(index: &SegmentIndex, path: PathBuf) -> Self {
-        let span = |(tenant, table): (TenantId, &TenantTable)| {
-            (tenant, (table.first_seq(), table.last_seq()))
-        };
-        Self {
-            path,
-            last_time: index.last_time(),
-            tenants: index.tenants().map(span).collect(),
-        }
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) struct Ticket {
 /// What the journal's thread does around its groups.
 pub(crate) struct StoreSink {
     db: Db,
+    doubt: Doubt,
     segments: Arc<Segments>,
     /// Last durable sequence of each tenant that appended since the start.
     durable: HashMap<TenantId, u64>,
@@ -62,11 +63,13 @@ pub(crate) struct AppliedGroup {
 impl StoreSink {
     pub(crate) fn new(
         db: Db,
+        doubt: Doubt,
         segments: Arc<Segments>,
         apply: mpsc::SyncSender<AppliedGroup>,
     ) -> Self {
         Self {
             db,
+            doubt,
             segments,
             durable: HashMap::new(),
             forming: HashMap::new(),
@@ -83,10 +86,10 @@ impl StoreSink {
             return Ok(*seq);
         }
         // Nothing of this tenant was appended since the start, so the state is not behind.
-        let head = self
-            .db
-            .head(tenant)
-            .map_err(|error| AppendError::Refused(error.to_string()))?;
+        let head = self.db.head(tenant).map_err(|error| {
+            self.doubt.raise(&error.to_string());
+            AppendError::Refused(error.to_string())
+        })?;
         Ok(head.map_or(0, |head| head.seq))
     }
 }

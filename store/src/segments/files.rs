@@ -1,16 +1,30 @@
 //! The indexes' files: read, written, and built again from the segments.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use provost_journal::{Position, Reader};
-use provost_protocol::envelope::Envelope;
+use provost_protocol::{TenantId, Timestamp, envelope::Envelope};
 
 use super::damaged;
-use crate::{backend::ReadError, index::SegmentIndex, merkle};
+use crate::{
+    backend::ReadError,
+    index::{SegmentIndex, TenantTable},
+    merkle,
+};
+
+/// What is always known of a sealed segment.
+#[derive(Debug, Clone)]
+pub(super) struct Summary {
+    pub(super) path: PathBuf,
+    pub(super) last_time: Timestamp,
+    /// First and last sequence of each tenant.
+    pub(super) tenants: BTreeMap<TenantId, (u64, u64)>,
+}
 
 /// An index that waits to become a file.
 #[derive(Debug)]
@@ -26,6 +40,19 @@ impl SealedIndex {
         if let Err(error) = write_index(&self.index, self.segment, &self.path) {
             let file = self.path.display();
             tracing::warn!(%file, %error, "a segment's index could not be written");
+        }
+    }
+}
+
+impl Summary {
+    pub(super) fn of(index: &SegmentIndex, path: PathBuf) -> Self {
+        let span = |(tenant, table): (TenantId, &TenantTable)| {
+            (tenant, (table.first_seq(), table.last_seq()))
+        };
+        Self {
+            path,
+            last_time: index.last_time(),
+            tenants: index.tenants().map(span).collect(),
         }
     }
 }

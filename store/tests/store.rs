@@ -1,0 +1,28 @@
+//! The store from outside, through its public doors: one suite for every backend, and what a crash
+//! or a damaged file leaves.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which clippy does not know as tests"
+)]
+
+#[path = "store/answers.rs"]
+mod answers;
+#[path = "store/commands.rs"]
+mod commands;
+#[path = "store/conformance.rs"]
+mod conformance;
+#[path = "store/crash.rs"]
+mod crash;
+#[path = "store/damage.rs"]
+mod damage;
+#[path = "store/lists.rs"]
+mod lists;
+#[path = "store/log.rs"]
+mod log;
+#[path = "store/model.rs"]
+mod model;
+#[path = "store/rebuild.rs"]
+mod rebuild;
+#[path = "store/rounds.rs"]
+mod rounds;
