@@ -10,22 +10,30 @@ mod stop;
 use std::{
     net::SocketAddr,
     num::NonZeroUsize,
-    path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use provost_actors::{Arbiters, Directory, Gateway, House, SystemClock, SystemRandom, TimeNote};
 use provost_certs::{
-    Acceptor, AcceptorSettings, Authority, AuthorityError, Certificates, HANDSHAKE_DEADLINE,
-    KeyError, Signers,
+    Acceptor, AcceptorSettings, Authority, AuthorityError, Certificates, Ed25519Key,
+    HANDSHAKE_DEADLINE, KeyError, Signers,
 };
-use provost_protocol::sign::KeyId;
+use provost_protocol::{
+    entity::KeyPurpose,
+    sign::{KeyId, Signer},
+};
 use provost_store::{Backend, FatalHook, OpenError, Opened, Options, Store};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    admin::{self, AdminContext},
+    admin::{
+        self, AdminContext, Enrolment, OnRevoked, Readiness,
+        view::{Keys, PublicKey},
+    },
     config::Config,
     idp::Verifier,
     install::{Install, InstallError},
@@ -105,7 +113,7 @@ async fn serve(
     let authority = Arc::new(Authority::open(&config.data_dir)?);
     let signers = Arc::new(Signers::open(&config.data_dir)?);
     notify.status("opening the store");
-    let (store, opened) = open_store(&config)?;
+    let (store, _opened) = open_store(&config)?;
     let store = Arc::new(store);
     let certificates = Arc::new(Certificates::new());
 
@@ -148,22 +156,35 @@ async fn serve(
         connections_max: config.limits.connections_max.get(),
         draining: draining.clone(),
     });
-    let context = AdminContext::new(admin::AdminSettings {
+    let stopping = Arc::new(AtomicBool::new(false));
+    let context = AdminContext {
         directory: directory.clone(),
-        config: &config,
-        install,
+        internal_tenant: install.internal_tenant,
+        allowed_hosts: config.admin.allowed_hosts.clone(),
+        limits: config.limits.clone(),
         metrics: metrics.clone(),
-        advertised: config.advertised(addresses.runtime.port()),
-        authority: Arc::clone(&authority),
-        signers: Arc::clone(&signers),
-        certificates: Arc::clone(&certificates),
-        draining: draining.clone(),
-        opened,
-    });
+        enrolment: Enrolment {
+            addr: config.advertised(addresses.runtime.port()),
+            root_sha256: authority.root_sha256(),
+        },
+        keys: public_keys(&authority, &signers),
+        readiness: Readiness::of_store(Arc::clone(&house.backend), install.internal_tenant),
+        draining: Arc::clone(&stopping),
+        on_revoked: OnRevoked::new(move |_, _, serials| {
+            // Live connections hear of it through their tenant's revision.
+            serials.iter().for_each(|serial| certificates.revoke(serial));
+        }),
+        started: house.clock.now(),
+    };
     let patience = Duration::from_millis(config.drain_ms.get());
     let runtime_task = tokio::spawn(listener.run(patience));
-    let admin_task = tokio::spawn(admin::serve(admin_socket, context, draining.clone()));
-    let background = background::start(&directory, acceptor, metrics, notify.clone());
+    let admin_task = tokio::spawn(admin::serve(
+        admin_socket,
+        admin::router(context),
+        until(draining),
+        patience,
+    ));
+    let mut background = background::start(&directory, acceptor, metrics, notify.clone());
 
     tracing::info!(
         runtime.addr = %addresses.runtime, admin.addr = %addresses.admin,
@@ -175,10 +196,33 @@ async fn serve(
 
     notify.stopping();
     tracing::info!("stopping");
+    stopping.store(true, Ordering::SeqCst);
     drain.send_replace(true);
     background.abort_all();
     stop::finish(stop::Stopping { runtime_task, admin_task, arbiters, store, patience }).await;
     Ok(())
+}
+
+/// Ends when the kernel stops.
+async fn until(mut draining: watch::Receiver<bool>) {
+    let _ = draining.wait_for(|draining| *draining).await.map(drop);
+}
+
+/// The public halves of the installation's keys, for whoever verifies.
+fn public_keys(authority: &Authority, signers: &Signers) -> Keys {
+    let named = |purpose, key: &Ed25519Key| PublicKey {
+        purpose,
+        kid: key.key_id().to_string(),
+        public_key_pem: key.public_key_pem(),
+    };
+    Keys {
+        keys: vec![
+            named(KeyPurpose::License, &signers.license),
+            named(KeyPurpose::Checkpoint, &signers.checkpoint),
+        ],
+        root_pem: authority.root_pem().to_owned(),
+        root_sha256: hex::encode(authority.root_sha256()),
+    }
 }
 
 fn open_store(config: &Config) -> Result<(Store, Opened), DaemonError> {
@@ -191,11 +235,8 @@ fn open_store(config: &Config) -> Result<(Store, Opened), DaemonError> {
         free_bytes_min: config.limits.disk_free_bytes_min,
         ..provost_journal::Options::default()
     };
-    open_at(&config.data_dir, Options { journal, rebuild: false, fatal })
-}
-
-fn open_at(dir: &Path, options: Options) -> Result<(Store, Opened), DaemonError> {
-    Store::open(dir, options).map_err(|error| DaemonError::Store(Box::new(error)))
+    let options = Options { journal, rebuild: false, fatal };
+    Store::open(&config.data_dir, options).map_err(|error| DaemonError::Store(Box::new(error)))
 }
 
 fn arbiter_count(config: &Config) -> NonZeroUsize {
