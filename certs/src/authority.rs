@@ -181,6 +181,12 @@ impl Authority {
         crypto::sha256(&self.root)
     }
 
+    /// The authority's public key: SubjectPublicKeyInfo, DER.
+    #[must_use]
+    pub fn public_key_der(&self) -> Vec<u8> {
+        self.issuer.key().subject_public_key_info()
+    }
+
     /// Issues a certificate to a runtime for the key in `csr`; nothing else of the CSR is used.
     ///
     /// Valid from [`BACKDATE_MS`] before `now` to `ttl_ms` after it, never beyond the root's end.
