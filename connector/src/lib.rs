@@ -58,6 +58,8 @@ mod run;
 mod spool;
 mod status;
 mod tenants;
+#[cfg(test)]
+mod testing;
 
 pub use clock::Clock;
 pub use config::{Config, ConfigError, LOCAL_PORT};

@@ -136,3 +136,76 @@ impl Machine {
         self.last
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{DAY_MS, document};
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    #[test]
+    fn a_tenant_goes_from_degraded_over_grace_to_locked_with_a_countdown() {
+        // In force from 0 to 1,000, in grace to 3,000.
+        let license = document(at(0), 1_000, 2_000);
+        for (now, mode, next, left) in [
+            (-1, Mode::Locked, Some(Mode::Degraded), Some(1)),
+            (0, Mode::Degraded, Some(Mode::Grace), Some(1_000)),
+            (999, Mode::Degraded, Some(Mode::Grace), Some(1)),
+            (1_000, Mode::Grace, Some(Mode::Locked), Some(2_000)),
+            (2_999, Mode::Grace, Some(Mode::Locked), Some(1)),
+            (3_000, Mode::Locked, None, None),
+        ] {
+            let standing = Standing::of(false, Some(&license), at(now));
+            assert_eq!(standing.mode, mode, "at {now}");
+            assert_eq!(standing.next.map(|(next, _)| next), next, "at {now}");
+            assert_eq!(standing.countdown_ms(at(now)), left, "at {now}");
+            assert_eq!(Standing::of(true, Some(&license), at(now)).mode, Mode::Online);
+        }
+        assert_eq!(Standing::of(false, None, at(0)).mode, Mode::Locked);
+    }
+
+    #[test]
+    fn without_grace_locked_follows_degraded() {
+        let license = document(at(0), 1_000, 0);
+        let standing = Standing::of(false, Some(&license), at(0));
+        assert_eq!(standing.next, Some((Mode::Locked, at(1_000))));
+        assert_eq!(Standing::of(false, Some(&license), at(1_000)).mode, Mode::Locked);
+    }
+
+    #[test]
+    fn a_first_look_that_finds_the_link_up_is_no_news() {
+        let mut machine = Machine::default();
+        assert_eq!(machine.observe(Mode::Online), None);
+        let mut machine = Machine::default();
+        let down = machine.observe(Mode::Degraded);
+        assert_eq!(down, Some(Transition { from: Mode::Online, to: Mode::Degraded }));
+        assert_eq!(machine.observe(Mode::Degraded), None);
+    }
+
+    proptest! {
+        #[test]
+        fn offline_time_only_goes_towards_locked(
+            life in 0..DAY_MS, grace in 0..DAY_MS, mut moments in prop::collection::vec(0_i64..200_000_000, 1..20),
+        ) {
+            moments.sort_unstable();
+            let license = document(at(0), life, grace);
+            let modes: Vec<_> = moments
+                .iter()
+                .map(|&moment| Standing::of(false, Some(&license), at(moment)).mode)
+                .collect();
+            prop_assert!(modes.is_sorted(), "{modes:?}");
+            for (&moment, mode) in moments.iter().zip(&modes) {
+                let standing = Standing::of(false, Some(&license), at(moment));
+                if let Some((next, then)) = standing.next {
+                    prop_assert!(then > at(moment) && next > *mode);
+                    prop_assert_eq!(Standing::of(false, Some(&license), then).mode, next);
+                }
+            }
+        }
+    }
+}

@@ -73,7 +73,8 @@ pub enum RunError {
 pub struct Connector {
     node: Arc<Node>,
     addr: SocketAddr,
-    stop: watch::Sender<bool>,
+    stop_local: watch::Sender<bool>,
+    stop_link: watch::Sender<bool>,
     link: JoinHandle<()>,
     local: JoinHandle<()>,
     background: JoinSet<()>,
@@ -121,7 +122,8 @@ impl Connector {
             link,
             pulls: Pulls::default(),
         });
-        let (stop, stopping) = watch::channel(false);
+        let (stop_local, local_stops) = watch::channel(false);
+        let (stop_link, link_stops) = watch::channel(false);
         let mut background = JoinSet::new();
         background.spawn(obey(Arc::clone(&core), heard));
         background.spawn(upkeep(Arc::clone(&node), states));
@@ -133,15 +135,16 @@ impl Connector {
             addr: kernel.clone(),
             keystore: store,
             orders,
-            stop: stopping.clone(),
+            stop: link_stops,
         };
         let link = tokio::spawn(link::run(Arc::clone(&core), dial));
-        let local = tokio::spawn(doors.serve(Arc::clone(&node), stopping));
+        let local = tokio::spawn(doors.serve(Arc::clone(&node), local_stops));
         info!(runtime.id = %core.me.runtime, kernel, local.addr = %addr, "the connector runs");
         Ok(Self {
             node,
             addr,
-            stop,
+            stop_local,
+            stop_link,
             link,
             local,
             background,
@@ -171,13 +174,11 @@ impl Connector {
 
     /// Finishes what is under way, says goodbye, and keeps what must last.
     pub async fn shutdown(mut self) {
-        self.stop.send_replace(true);
-        for (what, task) in [("local API", &mut self.local), ("link", &mut self.link)] {
-            if timeout(STOP_MAX, &mut *task).await.is_err() {
-                warn!(what, "did not stop in time");
-                task.abort();
-            }
-        }
+        // The door first: what was asked is still answered, with the kernel's help.
+        self.stop_local.send_replace(true);
+        finish("local API", &mut self.local).await;
+        self.stop_link.send_replace(true);
+        finish("link", &mut self.link).await;
         self.background.shutdown().await;
         let core = Arc::clone(&self.node.core);
         let saved = tokio::task::spawn_blocking(move || core.floor.save()).await;
@@ -207,6 +208,13 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
         Err(RunError::SpoolFailed)
     } else {
         Ok(())
+    }
+}
+
+async fn finish(what: &str, task: &mut JoinHandle<()>) {
+    if timeout(STOP_MAX, &mut *task).await.is_err() {
+        warn!(what, "did not stop in time");
+        task.abort();
     }
 }
 

@@ -229,3 +229,6 @@ const FULL_RETRY_MS: u64 = 30_000;
 
 /// A few groups of the journal.
 const BUSY_RETRY_MS: u64 = 200;
+
+#[cfg(test)]
+mod tests;

@@ -114,6 +114,10 @@ impl Tenants {
         if license.document.tenant != tenant {
             return Err(KeepError::OtherTenant);
         }
+        if license.document.standing(floor.now()).0 == Verdict::Expired {
+            let detail = "it and its grace have ended".to_owned();
+            return Err(KeepError::License(Refused { verdict: Verdict::Expired, detail }));
+        }
         self.make_room(tenant, floor.now())?;
         let place = (license.document.epoch, license.document.seq);
         let next = Tenant {
@@ -216,13 +220,6 @@ impl Tenants {
         };
         let verified = license::verify(text.as_bytes(), &self.keys, floor.now(), &held)
             .map_err(KeepError::License)?;
-        if verified.verdict == Verdict::Expired {
-            let detail = "it and its grace have ended".to_owned();
-            return Err(KeepError::License(Refused {
-                verdict: Verdict::Expired,
-                detail,
-            }));
-        }
         Ok(HeldLicense {
             text: text.into(),
             document: Arc::new(verified.document),
@@ -301,3 +298,6 @@ pub(crate) const TENANTS_MAX: usize = 10_000;
 /// Hello and the Welcome that answers it stay below 64 KiB; a state takes about 90 bytes. The kernel sends the
 /// desired state of the others when they are next acted for.
 const HELLO_REVISIONS_MAX: usize = 500;
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,6 @@ pub(crate) async fn run(core: Arc<Core>, mut dial: Dial) {
             break;
         }
     }
-    down(&core, "the connector stops");
 }
 
 async fn session(
@@ -115,10 +114,8 @@ async fn idle(dial: &mut Dial, wait: Duration) -> bool {
 }
 
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        // Nobody can stop it any more but by dropping it.
-        std::future::pending::<()>().await;
-    }
+    // A connector that was dropped is one that stops.
+    drop(stop.wait_for(|stop| *stop).await);
 }
 
 fn down(core: &Core, reason: &str) {

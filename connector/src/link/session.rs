@@ -52,6 +52,8 @@ pub(super) struct Session<'a> {
     in_flight_max: usize,
     beat_at: Instant,
     goodbye: Option<Duration>,
+    /// Version and capabilities, as Hello said them.
+    said: (String, Vec<String>),
 }
 
 impl<'a> Session<'a> {
@@ -59,7 +61,9 @@ impl<'a> Session<'a> {
     pub(super) async fn open(core: &'a Arc<Core>, stream: ClientStream) -> Result<Self, LinkError> {
         let (reading, mut mouth) = tokio::io::split(stream);
         let mut ear = stream::listen(reading);
-        stream::say(&mut mouth, &ClientMessage::Hello(core.hello())).await?;
+        let hello = core.hello();
+        let said = (hello.version.clone(), hello.capabilities.clone());
+        stream::say(&mut mouth, &ClientMessage::Hello(hello)).await?;
         let first =
             timeout(WELCOME_MAX, ear.inbox.recv())
                 .await
@@ -93,6 +97,7 @@ impl<'a> Session<'a> {
             // The first beat makes a registered runtime active; dialling was spread already.
             beat_at: Instant::now(),
             goodbye: None,
+            said,
         };
         session.welcome(welcome).await?;
         Ok(session)
@@ -133,6 +138,10 @@ impl<'a> Session<'a> {
                     return Ok(Ended::Stopped);
                 }
                 () = core.facts_changed.notified() => {
+                    let hello = core.hello();
+                    if self.said == (hello.version, hello.capabilities) {
+                        continue;
+                    }
                     self.leave("the runtime registered with other facts").await;
                     return Ok(Ended::Again);
                 }
