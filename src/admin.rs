@@ -101,7 +101,9 @@ type Ready = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>;
 
 /// Hears of every runtime that was revoked: closes its connections, refuses its certificates.
 #[derive(Clone)]
-pub struct OnRevoked(Arc<dyn Fn(TenantId, RuntimeId, &[String]) + Send + Sync>);
+pub struct OnRevoked(Arc<Hear>);
+
+type Hear = dyn Fn(TenantId, RuntimeId, &[String]) + Send + Sync;
 
 /// What all handlers share.
 #[derive(Debug)]
@@ -111,7 +113,6 @@ pub(crate) struct Admin {
 }
 
 /// Builds the admin API.
-#[must_use]
 pub fn router(context: AdminContext) -> Router {
     let house = context.directory.house();
     let edge = Edge {
@@ -221,3 +222,6 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often a load balancer looks.
 const RETRY_MS: u64 = 5_000;
+
+#[cfg(test)]
+mod tests;

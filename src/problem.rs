@@ -82,6 +82,9 @@ impl From<ReadError> for Refusal {
             ReadError::Overloaded => Problem::new(Code::Overloaded, "too much is being read")
                 .retry_after_ms(RETRY_MS)
                 .into(),
+            ReadError::Closed => Problem::new(Code::Draining, "the kernel is stopping")
+                .retry_after_ms(RETRY_MS)
+                .into(),
             error => {
                 tracing::error!(%error, "the store cannot be read");
                 Self::new(Code::Internal, "an internal error")

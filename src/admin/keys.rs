@@ -33,7 +33,7 @@ pub(super) const ROUTES: &[Route] = &[
         body: None,
         answer: (200, "Keys"),
         query: &[],
-        handler: |admin, call| Box::pin(show(admin, call)),
+        handler: |admin, _| Box::pin(async move { Answer::ok(&admin.context.keys) }),
     },
     Route {
         method: Method::Get,
@@ -66,10 +66,6 @@ struct Wanted {
     #[serde(rename = "page[cursor]")]
     cursor: Option<String>,
     tenant_id: Option<String>,
-}
-
-async fn show(admin: Arc<Admin>, _call: Call) -> Result<Answer, Refusal> {
-    Answer::ok(&admin.context.keys)
 }
 
 async fn list(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {

@@ -212,6 +212,22 @@ mod tests {
         assert!(seen > 50, "{seen}");
     }
 
+    /// `UPDATE_GOLDEN=1 cargo test -p provost` rewrites it, for a diff to be read.
+    #[test]
+    fn the_committed_document_is_the_one_that_is_served() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/admin-openapi.json");
+        let mut text = serde_json::to_string_pretty(&document()).unwrap();
+        text.push('\n');
+        if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+            std::fs::write(path, &text).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap();
+        assert!(
+            committed == text,
+            "docs/admin-openapi.json differs; UPDATE_GOLDEN=1 rewrites it"
+        );
+    }
+
     #[test]
     fn every_operation_has_a_name_of_its_own_and_an_answer() {
         let mut names: Vec<_> = all().map(|route| route.id).collect();

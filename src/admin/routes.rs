@@ -6,6 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::{RawPathParams, Request, State},
+    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
@@ -111,7 +112,7 @@ async fn serve(
 ) -> Response {
     let caller = match admin.caller(request.headers()).await {
         Ok(caller) => caller,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return with_challenge(refusal.into_response()),
     };
     let rate = match admin.count(&caller) {
         Ok(rate) => rate,
@@ -127,6 +128,15 @@ async fn serve(
         Err(refusal) => refusal.into_response(),
     };
     with_rate(response, rate)
+}
+
+/// RFC 9110: a 401 says how to do better.
+fn with_challenge(mut response: Response) -> Response {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    }
+    response
 }
 
 fn with_rate(mut response: Response, rate: Rate) -> Response {

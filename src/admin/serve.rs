@@ -76,3 +76,92 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Out of files: the next attempt fails as well, until a connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+        sync::{Notify, oneshot},
+    };
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A listener whose one route answers when it is allowed to, and tells when it was asked.
+    struct Running {
+        address: std::net::SocketAddr,
+        asked: Arc<Notify>,
+        allowed: Arc<Notify>,
+        stop: oneshot::Sender<()>,
+        served: tokio::task::JoinHandle<()>,
+    }
+
+    async fn running(drain: Duration) -> Running {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (asked, allowed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (tell, wait) = (Arc::clone(&asked), Arc::clone(&allowed));
+        let slow = get(move || async move {
+            tell.notify_one();
+            wait.notified().await;
+            "done"
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async move {
+            let _ = stopped.await;
+        };
+        let router = Router::new().route("/slow", slow);
+        let served = tokio::spawn(serve(listener, router, shutdown, drain));
+        Running {
+            address,
+            asked,
+            allowed,
+            stop,
+            served,
+        }
+    }
+
+    async fn ask(address: std::net::SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_is_answered_while_nothing_more_is_accepted() {
+        let running = running(PATIENCE).await;
+        let mut stream = ask(running.address).await;
+        running.asked.notified().await;
+        running.stop.send(()).unwrap();
+        // The listener is closed before anything is waited for.
+        while TcpStream::connect(running.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        running.allowed.notify_one();
+        let mut answer = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"),
+            "{answer}"
+        );
+        timeout(PATIENCE, running.served).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_hangs_does_not_hold_the_end_up() {
+        let running = running(Duration::from_millis(1)).await;
+        let _stream = ask(running.address).await;
+        running.asked.notified().await;
+        running.stop.send(()).unwrap();
+        timeout(PATIENCE, running.served).await.unwrap().unwrap();
+    }
+}

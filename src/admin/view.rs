@@ -1,25 +1,27 @@
 //! What the admin API answers. The command line reads these same types. No secret stands in any
 //! but the two that answer what was just created, once.
 
+mod install;
+
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use provost_actors::LiveRuntime;
 use provost_kernel::{
     license::Sequence,
-    state::{self, AdminKeyRecord, LicenseHead, RuntimeRecord, TenantRecord, TokenRecord},
+    state::{self, LicenseHead, RuntimeRecord, TenantRecord, TokenRecord},
 };
 use provost_protocol::{
-    ContractVersion, InstallId, ProviderId, RuntimeId, TenantId, Timestamp, TokenId,
+    ContractVersion, ProviderId, RuntimeId, TenantId, Timestamp, TokenId,
     entity::{
-        DeploymentMode, Health, KeyPurpose, Liveness, Mode, Policies, ProviderKind, Role,
-        RuntimeStatus, RuntimeType, TenantStatus, TenantType,
+        DeploymentMode, Health, Liveness, Mode, Policies, ProviderKind, RuntimeStatus, RuntimeType,
+        TenantStatus, TenantType,
     },
     event::ProviderKeys,
-    ids::AdminKeyId,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::install::{AdminKey, AdminKeyCreated, FleetCount, Keys, PublicKey, Status};
 use super::body::LimitValue;
 
 /// One page of a list.
@@ -345,108 +347,9 @@ impl License {
     }
 }
 
-/// An admin key, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[expect(missing_docs, reason = "as in the kernel's AdminKeyRecord")]
-pub struct AdminKey {
-    pub key_id: AdminKeyId,
-    pub tenant_id: TenantId,
-    pub name: String,
-    pub role: Role,
-    pub created: Timestamp,
-}
-
-impl AdminKey {
-    /// Shows an admin key of a tenant.
-    #[must_use]
-    pub fn new(tenant: TenantId, record: &AdminKeyRecord) -> Self {
-        Self {
-            key_id: record.id,
-            tenant_id: tenant,
-            name: record.name.clone(),
-            role: record.role,
-            created: record.created,
-        }
-    }
-}
-
-/// An admin key that was just created.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct AdminKeyCreated {
-    /// `pvk_…`, to be sent as bearer token. It is shown here and never again.
-    pub key: String,
-    /// What is kept of it.
-    pub record: AdminKey,
-}
-
-/// The public halves of the installation's keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Keys {
-    /// What signs licenses, the time and checkpoints.
-    pub keys: Vec<PublicKey>,
-    /// The root certificate, PEM.
-    pub root_pem: String,
-    /// SHA-256 of the root certificate's DER, hex.
-    pub root_sha256: String,
-}
-
-/// One public key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PublicKey {
-    /// What it is for.
-    pub purpose: KeyPurpose,
-    /// Its name.
-    pub kid: String,
-    /// SubjectPublicKeyInfo, PEM.
-    pub public_key_pem: String,
-}
-
-/// How the kernel does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Status {
-    /// Of this executable.
-    pub version: String,
-    /// The installation.
-    pub install_id: InstallId,
-    /// The region served, if one is configured.
-    pub region: Option<String>,
-    /// When the process started.
-    pub started: Timestamp,
-    /// What time it is here.
-    pub now: Timestamp,
-    /// Whether it is stopping.
-    pub draining: bool,
-    /// Whether the store answers.
-    pub store_ready: bool,
-    /// Where runtimes are told to come.
-    pub runtime_address: String,
-    /// Tenants in memory.
-    pub tenants_awake: usize,
-    /// Live runtimes by type and liveness.
-    pub fleet: Vec<FleetCount>,
-}
-
-/// How many live runtimes of one type are in one state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[expect(missing_docs, reason = "three words")]
-pub struct FleetCount {
-    #[serde(rename = "type")]
-    pub runtime_type: RuntimeType,
-    pub liveness: Liveness,
-    pub count: usize,
-}
-
 impl std::fmt::Debug for TokenCreated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenCreated")
-            .field("record", &self.record)
-            .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for AdminKeyCreated {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AdminKeyCreated")
             .field("record", &self.record)
             .finish_non_exhaustive()
     }

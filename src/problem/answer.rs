@@ -11,7 +11,10 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, header::ALLOW},
+    http::{
+        HeaderMap, HeaderValue,
+        header::{ALLOW, WWW_AUTHENTICATE},
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -117,7 +120,7 @@ fn as_problem(mut response: Response, id: CorrelationId) -> Response {
     let mut answer = refusal.correlated(id).into_response();
     // Headers that say more about the refusal: the methods there are, what is left of a rate.
     for (name, value) in response.headers() {
-        if *name == ALLOW || name.as_str().starts_with("x-") {
+        if *name == ALLOW || *name == WWW_AUTHENTICATE || name.as_str().starts_with("x-") {
             answer.headers_mut().insert(name.clone(), value.clone());
         }
     }
