@@ -1,0 +1,149 @@
+use provost_connector::Mode;
+use provost_protocol::wire::{ClientMessage, Operation, ServerMessage};
+
+use crate::world::*;
+
+#[tokio::test]
+async fn a_lost_answer_to_an_enrolment_is_asked_for_again_with_the_same_keys() {
+    let world = World::new().await;
+    let token = world.token();
+    let enrolling = provost_connector::enroll(&token, world.data.path());
+    let (lost, first) = tokio::join!(enrolling, world.answer_enrolment(false));
+    assert!(lost.is_err());
+    let enrolling = provost_connector::enroll(&token, world.data.path());
+    let (enrolled, second) = tokio::join!(enrolling, world.answer_enrolment(true));
+    assert!(!enrolled.unwrap().already);
+    assert_eq!(first.binding_key, second.binding_key);
+    // Once enrolled, nobody is asked any more.
+    assert!(provost_connector::enroll(&token, world.data.path()).await.unwrap().already);
+}
+
+#[tokio::test]
+async fn a_check_is_answered_here_reported_and_goes_on_when_the_kernel_is_gone() {
+    let world = World::enrolled().await;
+    let connector = world.start().await;
+    let (mut peer, hello) = world.welcome(7).await;
+    assert_eq!((hello.last_generation, hello.held.len()), (0, 0));
+    let license = world.license(1, 1);
+    let product = async {
+        let headers = registered(&connector).await;
+        let online = check(&connector, &headers, "report_export", "{}").await;
+        (headers, online)
+    };
+    let verdict = peer.play(&world, &license, |m| events_of(m, "entitlement.verdict"));
+    let ((headers, online), verdict) = tokio::join!(product, verdict);
+    assert_eq!((online.0, &online.1["reason"]), (200, &"ENTITLED".into()), "{online:?}");
+    assert_eq!(verdict["payload"]["online"], true);
+    assert_eq!(verdict["payload"]["license_seq"], 1);
+
+    drop((peer, world.data.path()));
+    until("degraded", || {
+        connector.status().tenants.first().is_some_and(|tenant| tenant.mode == Mode::Degraded)
+    })
+    .await;
+    // Nobody accepts: the next attempts hang or fail, and nothing here waits for them.
+    let (status, answer) = check(&connector, &headers, "report_export", "{}").await;
+    assert_eq!((status, &answer["allowed"]), (200, &true.into()), "{answer}");
+    let (_, answer) = check(&connector, &headers, "report_export", r#"{"consume":1}"#).await;
+    assert_eq!(answer["reason"], "NO_LEASE");
+    let (_, answer) = check(&connector, &headers, "another", "{}").await;
+    assert_eq!(answer["reason"], "NO_ENTITLEMENT");
+    let head = format!("POST /kernel/identity/resolve HTTP/1.1\r\n{headers}");
+    let body = format!(r#"{{"tenant_id":"{}","external_token":"new"}}"#, tenant());
+    let (status, answer, _) = local(&connector, &head, &body).await;
+    assert_eq!((status, &answer["code"]), (503, &"kernel_unreachable".into()));
+    assert!(connector.status().spool.waiting >= 3);
+
+    let (mut peer, hello) = world.welcome(8).await;
+    assert_eq!(hello.last_generation, 7);
+    assert_eq!(hello.held[0].revision, 1);
+    peer.play(&world, &license, |m| events_of(m, "connector.degraded")).await;
+    connector.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_directive_is_confirmed_once_it_is_on_disk_and_in_force_after_a_restart() {
+    let world = World::enrolled().await;
+    let connector = world.start().await;
+    let (mut peer, _) = world.welcome(1).await;
+    let license = world.license(1, 9);
+    let mut killing = desired(9);
+    killing.killed = true;
+    peer.say(ServerMessage::Directive(killing)).await;
+    let path = world.data.path().join(format!("tenants/{}.json", tenant()));
+    let confirm = |message: &ClientMessage| match message {
+        ClientMessage::Confirm(confirm) if confirm.revision == 9 => {
+            Some(std::fs::read_to_string(&path).unwrap())
+        }
+        _ => None,
+    };
+    let kept = peer.play(&world, &license, confirm).await;
+    assert!(kept.contains("\"revision\": 9"), "{kept}");
+    connector.shutdown().await;
+    drop(peer);
+
+    let connector = world.start().await;
+    let (mut peer, hello) = world.welcome(2).await;
+    assert_eq!(hello.held[0].revision, 9);
+    assert!(connector.status().killed);
+    let product = async {
+        let headers = registered(&connector).await;
+        check(&connector, &headers, "report_export", "{}").await
+    };
+    let reported = peer.play(&world, &license, |m| events_of(m, "entitlement.verdict"));
+    let ((_, answer), _) = tokio::join!(product, reported);
+    assert_eq!(answer["reason"], "KILLED");
+    connector.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_license_of_before_is_refused_reported_and_the_last_good_one_stays() {
+    let world = World::enrolled().await;
+    let connector = world.start().await;
+    let (mut peer, _) = world.welcome(1).await;
+    let pulled = |message: &ClientMessage| match message {
+        ClientMessage::Request(request) => {
+            matches!(request.operation, Operation::PullLicense).then_some(())
+        }
+        _ => None,
+    };
+    peer.play(&world, &world.license(5, 1), pulled).await;
+    until("a license", || connector.status().tenants.iter().any(|t| t.license_seq == Some(5))).await;
+    peer.say(ServerMessage::Directive(desired(2))).await;
+    let old = world.license(4, 2);
+    let refused = peer.play(&world, &old, |m| events_of(m, "connector.license-refused")).await;
+    assert_eq!(refused["payload"]["verdict"], "SEQUENCE_ROLLBACK");
+    assert_eq!(connector.status().tenants[0].license_seq, Some(5));
+    connector.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_frame_that_is_too_large_ends_the_session_and_the_connector_dials_again() {
+    let world = World::enrolled().await;
+    let connector = world.start().await;
+    let (mut peer, _) = world.hello().await;
+    peer.raw(&(64 * 1024_u32 + 1).to_le_bytes()).await;
+    until("down", || {
+        connector.status().link.reason.is_some_and(|why| why.contains("65537 bytes"))
+    })
+    .await;
+    let (_peer, hello) = world.welcome(1).await;
+    assert_eq!(hello.last_generation, 0);
+    until("up", || connector.status().link.state == "up").await;
+    connector.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_kernel_of_another_authority_is_refused() {
+    let (world, foreign) = (World::enrolled().await, World::new().await);
+    let mut config = provost_connector::Config::new(world.data.path());
+    config.listen = "127.0.0.1:0".parse().unwrap();
+    config.kernel = Some(foreign.addr());
+    let connector = provost_connector::Connector::start(config).await.unwrap();
+    foreign.refused().await;
+    until("down", || {
+        connector.status().link.reason.is_some_and(|why| why.contains("not our kernel"))
+    })
+    .await;
+    connector.shutdown().await;
+}
