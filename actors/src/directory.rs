@@ -1,18 +1,17 @@
 //! Where every tenant and every live runtime is found, and woken.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use provost_kernel::{Command, EntityKey};
 use provost_protocol::{RuntimeId, TenantId};
-use tokio::sync::OnceCell;
 
+use self::slots::Slots;
 use crate::{
     Executed, Guardian, House, LiveRuntime, Meta, RestartPolicy, RuntimeHandle, Spawner,
     TenantError, TenantHandle,
@@ -20,6 +19,7 @@ use crate::{
 };
 
 mod birth;
+mod slots;
 mod watch;
 
 /// Where every tenant and every live runtime is found. Cheap to clone, usable from every thread.
@@ -37,12 +37,9 @@ pub(crate) struct Shared {
     house: Arc<House>,
     spawner: Spawner,
     policy: RestartPolicy,
-    tenants: Mutex<HashMap<TenantId, Slot<TenantHandle>>>,
-    runtimes: Mutex<HashMap<(TenantId, RuntimeId), Slot<RuntimeHandle>>>,
+    tenants: Slots<TenantId, TenantHandle>,
+    runtimes: Slots<(TenantId, RuntimeId), RuntimeHandle>,
 }
-
-/// Filled by whoever comes first; the others wait for it.
-type Slot<T> = Arc<OnceCell<T>>;
 
 impl Directory {
     /// Makes an empty directory.
@@ -60,8 +57,8 @@ impl Directory {
             house,
             spawner,
             policy,
-            tenants: Mutex::default(),
-            runtimes: Mutex::default(),
+            tenants: Slots::new(TenantHandle::is_asleep),
+            runtimes: Slots::new(RuntimeHandle::is_asleep),
         };
         Self {
             shared: Arc::new(shared),
@@ -87,13 +84,35 @@ impl Directory {
     /// Finds a tenant that exists, waking it if it sleeps.
     ///
     /// # Errors
-    /// [`TenantError::NotFound`] before the tenant's first event.
+    /// [`TenantError::NotFound`] before the tenant's first event; [`TenantError::Quarantined`]
+    /// after too many crashes.
     pub async fn tenant(&self, id: TenantId) -> Result<TenantHandle, TenantError> {
+        if self.shared.tenants.awake(&id).is_none() {
+            self.require_entity(id, EntityKey::Tenant).await?;
+        }
         let handle = self.awake(id).await?;
         if handle.view().tenant().is_none() {
             return Err(TenantError::NotFound);
         }
         Ok(handle)
+    }
+
+    /// Finds a tenant that a shared runtime of another is attached to. Who is not attached wakes
+    /// nobody and cannot tell a tenant from none, nor from one that is kept down.
+    pub(crate) async fn attached(
+        &self,
+        id: TenantId,
+        runtime: RuntimeId,
+    ) -> Result<TenantHandle, TenantError> {
+        let attachment = EntityKey::Attachment(runtime);
+        match self.shared.tenants.awake(&id) {
+            Some(awake) if awake.view().attachment(runtime).is_none() => {
+                return Err(TenantError::NotFound);
+            }
+            Some(_) => {}
+            None => self.require_entity(id, attachment).await?,
+        }
+        self.tenant(id).await
     }
 
     /// Begins a tenant's log with a command that creates it.
@@ -121,11 +140,15 @@ impl Directory {
         id: RuntimeId,
     ) -> Result<RuntimeHandle, TenantError> {
         let key = (tenant.id(), id);
-        let slot = slot_of(&self.shared.runtimes, key, RuntimeHandle::is_asleep);
+        let slot = self.shared.runtimes.slot(key);
         let born = slot
             .get_or_try_init(|| self.bear_runtime(tenant.clone(), id))
-            .await?;
-        Ok(born.clone())
+            .await
+            .cloned();
+        if born.is_err() {
+            self.shared.runtimes.give_back(&key, &slot);
+        }
+        born
     }
 
     /// What is volatile about a runtime, if it is alive here.
@@ -137,58 +160,52 @@ impl Directory {
     /// Every live runtime, for the figures of the whole fleet.
     #[must_use]
     pub fn fleet(&self) -> Vec<LiveRuntime> {
-        let mut runtimes = lock(&self.shared.runtimes);
-        runtimes.retain(|_, slot| !slot.get().is_some_and(RuntimeHandle::is_asleep));
-        runtimes
-            .values()
-            .filter_map(|slot| slot.get().map(RuntimeHandle::live))
-            .collect()
+        let awake = self.shared.runtimes.all();
+        awake.iter().map(RuntimeHandle::live).collect()
     }
 
     /// How many runtimes are alive here, or lately were.
     #[must_use]
     pub fn fleet_size(&self) -> usize {
-        lock(&self.shared.runtimes).len()
+        self.shared.runtimes.len()
     }
 
     /// How many tenants are awake.
     #[must_use]
     pub fn tenants_awake(&self) -> usize {
-        let mut tenants = lock(&self.shared.tenants);
-        tenants.retain(|_, slot| !slot.get().is_some_and(TenantHandle::is_asleep));
-        tenants.len()
+        self.shared.tenants.all().len()
     }
 
     pub(crate) fn alive(&self, tenant: TenantId, runtime: RuntimeId) -> Option<RuntimeHandle> {
-        let runtimes = lock(&self.shared.runtimes);
-        let handle = runtimes.get(&(tenant, runtime))?.get()?;
-        (!handle.is_asleep()).then(|| handle.clone())
+        self.shared.runtimes.awake(&(tenant, runtime))
     }
 
     async fn awake(&self, id: TenantId) -> Result<TenantHandle, TenantError> {
-        let slot = slot_of(&self.shared.tenants, id, TenantHandle::is_asleep);
-        let handle = slot.get_or_try_init(|| self.bear_tenant(id)).await?;
-        Ok(handle.clone())
+        let slot = self.shared.tenants.slot(id);
+        let handle = match slot.get_or_try_init(|| self.bear_tenant(id)).await {
+            Ok(handle) => handle.clone(),
+            Err(error) => {
+                self.shared.tenants.give_back(&id, &slot);
+                return Err(error);
+            }
+        };
+        // Its guardian is in its place before it is loaded: one that never loads is quarantined
+        // once, and not built anew for everybody who asks.
+        if !handle.is_loaded() {
+            handle.ready().await?;
+        }
+        if handle.is_quarantined() {
+            return Err(TenantError::Quarantined);
+        }
+        Ok(handle)
     }
-}
 
-/// The key's slot; a new one where there is none, or what is in it has gone to sleep.
-fn slot_of<K: std::hash::Hash + Eq, T>(
-    slots: &Mutex<HashMap<K, Slot<T>>>,
-    key: K,
-    is_asleep: impl Fn(&T) -> bool,
-) -> Slot<T> {
-    let mut slots = lock(slots);
-    let slot = slots.entry(key).or_default();
-    if slot.get().is_some_and(is_asleep) {
-        *slot = Slot::default();
+    /// Asks the store by key: what does not exist gets no actor.
+    async fn require_entity(&self, id: TenantId, key: EntityKey) -> Result<(), TenantError> {
+        let found = self.shared.house.backend.entities(id, vec![key]).await?;
+        let exists = found.iter().any(|(_, entity)| entity.is_some());
+        exists.then_some(()).ok_or(TenantError::NotFound)
     }
-    Arc::clone(slot)
-}
-
-/// A map is whole at every moment, whoever panicked while holding it.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Directory {
@@ -200,7 +217,7 @@ impl fmt::Debug for Directory {
 }
 
 impl Directory {
-    /// Starts a tenant's guardian on its arbiter and waits until it is loaded.
+    /// Starts a tenant's guardian on its arbiter.
     async fn bear_tenant(&self, id: TenantId) -> Result<TenantHandle, TenantError> {
         let place = self.shared.spawner.place(&id);
         let house = Arc::clone(&self.shared.house);
@@ -218,9 +235,7 @@ impl Directory {
                     }
                 })
         });
-        let handle = TenantHandle::new(id, born.await?, published);
-        handle.ready().await?;
-        Ok(handle)
+        Ok(TenantHandle::new(id, born.await?, published))
     }
 
     /// Starts a runtime's guardian beside its tenant's.

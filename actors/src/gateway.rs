@@ -5,35 +5,31 @@
 
 mod admissions;
 mod audit;
+mod check;
+mod peer;
 mod resolve;
+mod throttle;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use provost_kernel::{
-    Caller, Command,
-    check::{Judgement, Question, evaluate},
-    command::{Consume, Register},
+    Caller, Command, EntityKey,
+    command::Register,
     desired::{Surroundings, desired_state},
     license::{LicensePolicy, Licensee},
     liveness::Rhythm,
-    state::RuntimeRecord,
 };
 use provost_protocol::{
-    Code, ContractVersion, CorrelationId, Problem, RuntimeId, TenantId, Timestamp,
-    entity::{DeploymentMode, Feature, Health, RuntimeStatus, RuntimeType, TenantStatus},
-    envelope::{ActorRef, Idempotency, Source},
+    Code, CorrelationId, Problem, TenantId,
+    entity::{DeploymentMode, Health, RuntimeStatus, TenantStatus},
     event::Confirmation,
     sign::PeerIdentity,
-    verdict::{Reason, Verdict},
-    wire::{Beat, Check, DesiredState, Operation, Outcome, WirePolicies},
+    wire::{Beat, Confirm, DesiredState, Operation, Outcome, WirePolicies},
 };
-use sha2::{Digest, Sha256};
 
-use crate::{Directory, Meta, RuntimeHandle, TenantError, TenantHandle, TokenVerifier};
+pub use self::peer::{Facts, Known, Peer, Registered};
+use self::throttle::Throttle;
+use crate::{Directory, TenantError, TenantHandle, TokenVerifier};
 
 /// The five calls. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -43,58 +39,6 @@ pub struct Gateway {
     throttle: Arc<Throttle>,
     admissions: Arc<admissions::Admissions>,
 }
-
-/// Who calls, and how.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// Who it is, from its certificate.
-    pub identity: PeerIdentity,
-    /// From where.
-    pub address: SocketAddr,
-    /// Through which door.
-    pub source: Source,
-    /// Under which version of the contract.
-    pub version: ContractVersion,
-}
-
-/// What a runtime says of itself at registration.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    /// What it is.
-    pub runtime_type: RuntimeType,
-    /// How it is deployed.
-    pub deployment_mode: DeploymentMode,
-    /// The version of its software.
-    pub version: String,
-    /// What it can do.
-    pub capabilities: Vec<String>,
-    /// SHA-256 of the runtime token it is given, hex; absent on frames.
-    pub token_sha256: Option<String>,
-}
-
-/// A runtime is registered.
-#[derive(Debug, Clone)]
-pub struct Registered {
-    /// Whether it was registered before.
-    pub known: bool,
-    /// Where it stands.
-    pub status: RuntimeStatus,
-    /// What applies to it.
-    pub policies: WirePolicies,
-}
-
-/// A caller whose certificate was found good, with its own tenant and its actor.
-#[derive(Debug, Clone)]
-pub struct Known {
-    pub(crate) tenant: TenantHandle,
-    pub(crate) runtime: RuntimeHandle,
-    pub(crate) record: Arc<RuntimeRecord>,
-    pub(crate) caller: Caller,
-}
-
-/// Overrides already recorded, so that a shadowed check in a loop is not an event each.
-#[derive(Debug, Default)]
-struct Throttle(Mutex<HashMap<(RuntimeId, Feature, Reason), Timestamp>>);
 
 impl Gateway {
     /// Builds the calls over a directory.
@@ -141,7 +85,7 @@ impl Gateway {
             Some(record) => record.clone(),
             // Its actor is about to hold the record: once, right after it was born.
             None => {
-                let key = provost_kernel::EntityKey::Runtime(peer.runtime);
+                let key = EntityKey::Runtime(peer.runtime);
                 let state = tenant.look(vec![key]).await.map_err(gone)?;
                 state
                     .runtime(peer.runtime)
@@ -194,7 +138,7 @@ impl Gateway {
         }
         let handle = self
             .directory
-            .tenant(tenant)
+            .attached(tenant, known.caller.runtime)
             .await
             .map_err(|error| match error {
                 TenantError::NotFound => mismatch(),
@@ -304,11 +248,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`call`](Self::call).
-    pub async fn confirm(
-        &self,
-        peer: &Peer,
-        confirmation: provost_protocol::wire::Confirm,
-    ) -> Result<(), Problem> {
+    pub async fn confirm(&self, peer: &Peer, confirmation: Confirm) -> Result<(), Problem> {
         let known = self.known(&peer.identity).await?;
         let acted = self.acted_for(&known, confirmation.tenant).await?;
         let revision = confirmation.revision;
@@ -367,166 +307,22 @@ impl Gateway {
         desired.heartbeat_interval_ms = answer.rhythm.interval_ms;
         desired.runtime_status = answer.status;
         Ok(Outcome::Beat(Beat {
-            status: answer.status,
+            status: shown_status(answer.status, known.caller.tenant_status),
             heartbeat_interval_ms: answer.rhythm.interval_ms,
             signed_time: self.directory.house().signed_time(),
             desired,
         }))
     }
-
-    async fn check(
-        &self,
-        peer: &Peer,
-        correlation_id: CorrelationId,
-        known: &Known,
-        acted: &TenantHandle,
-        check: Check,
-    ) -> Result<Verdict, Problem> {
-        if let Some(amount) = check.consume {
-            return self
-                .consume(peer, correlation_id, known, acted, check, amount)
-                .await;
-        }
-        let view = acted.view();
-        let facts = view
-            .check_facts(&known.caller)
-            .map_err(|rejection| TenantError::from(rejection).problem())?;
-        let now = self.directory.house().clock.now();
-        let question = Question {
-            feature: check.feature,
-            consume: None,
-        };
-        let judgement = evaluate(&facts, &*view, &question, now);
-        self.record_override(
-            peer,
-            correlation_id,
-            acted,
-            &question.feature,
-            &judgement,
-            now,
-        )
-        .await;
-        Ok(judgement.verdict)
-    }
-
-    async fn consume(
-        &self,
-        peer: &Peer,
-        correlation_id: CorrelationId,
-        known: &Known,
-        acted: &TenantHandle,
-        check: Check,
-        amount: u64,
-    ) -> Result<Verdict, Problem> {
-        let mut meta = peer.meta(correlation_id);
-        meta.idempotency = check.idempotency.map(|key| Idempotency {
-            scope: format!("runtime/{}", peer.identity.runtime),
-            key: key.to_string(),
-            request_sha256: sha256_hex(format!("consume\n{}\n{amount}", check.feature).as_bytes()),
-        });
-        let command = Command::Consume(Consume {
-            caller: known.caller,
-            feature: check.feature,
-            amount,
-            prior: None,
-        });
-        let executed = acted
-            .execute(command, meta)
-            .await
-            .map_err(|error| error.problem())?;
-        let mut verdicts = executed
-            .events
-            .iter()
-            .filter_map(|event| provost_kernel::answer(&event.event));
-        verdicts
-            .next()
-            .ok_or_else(|| Problem::new(Code::Internal, "no verdict"))
-    }
-
-    /// What a mode let through is recorded, once a minute for each runtime, feature and reason.
-    async fn record_override(
-        &self,
-        peer: &Peer,
-        correlation_id: CorrelationId,
-        acted: &TenantHandle,
-        feature: &Feature,
-        judgement: &Judgement,
-        now: Timestamp,
-    ) {
-        let (Some(reason), Some((grant, _))) = (judgement.overridden, &judgement.matched) else {
-            return;
-        };
-        let runtime = peer.identity.runtime;
-        if !self
-            .throttle
-            .admits((runtime, feature.clone(), reason), now)
-        {
-            return;
-        }
-        let command = Command::RecordOverride {
-            runtime,
-            feature: feature.clone(),
-            mode: grant.mode,
-            reason,
-        };
-        if let Err(error) = acted.execute(command, peer.meta(correlation_id)).await {
-            tracing::warn!(%error, "an overridden denial was not recorded");
-        }
-    }
 }
 
-impl Throttle {
-    fn admits(&self, key: (RuntimeId, Feature, Reason), now: Timestamp) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= OVERRIDES_MAX {
-            seen.retain(|_, at| now.millis_since(*at) < OVERRIDE_EVERY_MS);
+/// A suspended tenant's runtimes are suspended with it (contract.md, section 2).
+const fn shown_status(runtime: RuntimeStatus, tenant: TenantStatus) -> RuntimeStatus {
+    match (runtime, tenant) {
+        (RuntimeStatus::Registered | RuntimeStatus::Active, TenantStatus::Suspended) => {
+            RuntimeStatus::Suspended
         }
-        let known = seen
-            .get(&key)
-            .is_some_and(|at| now.millis_since(*at) < OVERRIDE_EVERY_MS);
-        if known || seen.len() >= OVERRIDES_MAX {
-            return false;
-        }
-        seen.insert(key, now);
-        true
+        (other, _) => other,
     }
-}
-
-impl Peer {
-    /// Who asks, for the log.
-    #[must_use]
-    pub fn meta(&self, correlation_id: CorrelationId) -> Meta {
-        Meta {
-            actor: ActorRef::runtime(self.identity.runtime),
-            source: self.source.clone(),
-            correlation_id,
-            idempotency: None,
-        }
-    }
-}
-
-impl Known {
-    /// The runtime, as its tenant's log knows it.
-    #[must_use]
-    pub fn record(&self) -> &RuntimeRecord {
-        &self.record
-    }
-
-    /// The runtime's actor.
-    #[must_use]
-    pub const fn runtime(&self) -> &RuntimeHandle {
-        &self.runtime
-    }
-
-    /// The runtime's own tenant.
-    #[must_use]
-    pub const fn tenant(&self) -> &TenantHandle {
-        &self.tenant
-    }
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    crate::hex::encode(&Sha256::digest(bytes))
 }
 
 /// Names in a heartbeat's metrics (contract.md, section 2).
@@ -534,9 +330,3 @@ const METRICS_MAX: usize = 32;
 
 /// A metric's name, as long as a Prometheus label stays readable.
 const METRIC_BYTES_MAX: usize = 64;
-
-/// One event a minute for each shadowed question shows what it would have denied.
-const OVERRIDE_EVERY_MS: u64 = 60_000;
-
-/// Questions remembered: beyond it a flood of distinct ones is not recorded.
-const OVERRIDES_MAX: usize = 4_096;

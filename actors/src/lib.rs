@@ -53,7 +53,7 @@ mod runtime;
 pub mod session;
 pub mod spawner;
 mod tenant;
-mod verifier;
+pub mod verifier;
 pub mod wheel;
 
 pub use ask::{Ask, AskError, Reply, ask, tell};

@@ -5,29 +5,28 @@
 //! stream it is given, and ends as a whole: nothing of it survives.
 
 mod interests;
+mod opening;
 mod outgoing;
+mod reader;
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, rc::Rc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use provost_kernel::session::{Effect, Ending, Input, Session};
 use provost_protocol::{
-    Code, ContractVersion, CorrelationId, Problem, TenantId, codec,
+    Code, ContractVersion, Problem, TenantId, codec,
     envelope::Source,
-    frame::FrameDecoder,
     sign::PeerIdentity,
-    wire::{
-        Answer, ClientMessage, Goodbye, Hello, IN_FLIGHT_MAX, Outcome, Request, ServerMessage,
-        Welcome,
-    },
+    wire::{Answer, ClientMessage, Goodbye, Hello, Outcome, Request, ServerMessage},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf},
+    io::{AsyncRead, AsyncWrite, ReadHalf},
     sync::{mpsc, watch},
 };
 
-use self::{interests::Interests, outgoing::Outgoing};
-use crate::{Facts, Gateway, Known, Opened, Peer};
+use self::{interests::Interests, outgoing::Outgoing, reader::FrameReader};
+use crate::{Gateway, Known, Opened, Peer};
 
 /// What a session needs besides its stream.
 #[derive(Debug, Clone)]
@@ -175,10 +174,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     /// Registers what Hello says, then welcomes; refused, the connection ends with the reason.
     async fn on_hello(&mut self, hello: Hello) -> Option<Ending> {
         let spoken = ContractVersion::negotiate(&hello.versions);
-        if self.opened.is_some() || spoken.is_none() {
+        let Some(version) = spoken.filter(|_| self.opened.is_none()) else {
             return self.act(&Input::Hello(&hello.versions)).await;
-        }
-        match self.open(&hello).await {
+        };
+        match self.open(&hello, version).await {
             Ok(welcome) => {
                 let ending = self.act(&Input::Hello(&hello.versions)).await;
                 if ending.is_none() {
@@ -191,57 +190,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 Some(Ending::Violation)
             }
         }
-    }
-
-    async fn open(&mut self, hello: &Hello) -> Result<Welcome, Problem> {
-        let gateway = self.settings.gateway.clone();
-        let house = gateway.directory().house();
-        let correlation = CorrelationId::from_parts(house.clock.now(), house.random.id_bytes());
-        let facts = Facts {
-            runtime_type: hello.runtime_type,
-            deployment_mode: hello.deployment_mode,
-            version: hello.version.clone(),
-            capabilities: hello.capabilities.clone(),
-            token_sha256: None,
-        };
-        let registered = match gateway.register(&self.peer, correlation, facts).await {
-            Ok(registered) => Some(registered),
-            // Suspended, it stays connected: heartbeats, audit and directives remain open to it.
-            Err(problem) if is_suspension(problem.code) => None,
-            Err(problem) => return Err(problem),
-        };
-        let known = gateway.known(&self.peer.identity).await?;
-        let opened = known
-            .runtime
-            .open(hello.last_generation, self.settings.address)
-            .await
-            .map_err(|error| error.problem())?;
-        let now = house.clock.now();
-        self.machine = Session::new(opened.generation, opened.rhythm.grace_ms, now);
-        let mut interests = Interests::new(gateway.clone(), Rc::clone(&self.peer));
-        let mut desired = vec![interests.follow(known.tenant().id(), 0).await?];
-        for held in hello.held.iter().take(HELD_MAX) {
-            // A tenant it acted for and may act for no more is simply not followed.
-            if let Ok(state) = interests.follow(held.tenant, held.revision).await {
-                if held.tenant != known.tenant().id() {
-                    desired.push(state);
-                }
-            }
-        }
-        let policies = registered.map_or_else(|| gateway.policies(&known), |r| r.policies);
-        let welcome = Welcome {
-            version: ContractVersion::V0_2.to_string(),
-            generation: opened.generation,
-            status: known.record().status,
-            policies,
-            desired,
-            signed_time: house.signed_time(),
-            frame_bytes_max: provost_protocol::frame::FRAME_BYTES_MAX,
-            in_flight_max: IN_FLIGHT_MAX,
-        };
-        self.interests = Some(interests);
-        self.opened = Some((opened, known));
-        Ok(welcome)
     }
 
     async fn on_request(&mut self, request: Request) -> Option<Ending> {
@@ -273,9 +221,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 tenant,
                 operation,
             } = request;
-            let outcome = gateway
-                .call(&peer, tenant, correlation_id, operation)
-                .await
+            let call = gateway.call(&peer, tenant, correlation_id, operation);
+            // Every request is answered, or its place would be taken for as long as the session.
+            let outcome = AssertUnwindSafe(call).catch_unwind().await;
+            let outcome = outcome
+                .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "the call failed")))
                 .unwrap_or_else(|problem| Outcome::Refused(problem.correlated(correlation_id)));
             let _ = answers.send(Answer { id, outcome }).await;
         });
@@ -286,6 +236,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             Ok(known) => known,
             Err(problem) if problem.code == Code::RuntimeRevoked => {
                 return self.act(&Input::Revoked).await;
+            }
+            // Whoever comes back is judged by the handshake.
+            Err(problem) if problem.code == Code::CertificateRefused => {
+                self.outgoing.send(&ServerMessage::Refused(problem)).await;
+                return Some(Ending::Revoked);
             }
             // The tenant is being rebuilt: the next revision or heartbeat says it.
             Err(_) => return None,
@@ -378,53 +333,8 @@ async fn revised(interests: &mut Option<Interests>) -> TenantId {
     }
 }
 
-const fn is_suspension(code: Code) -> bool {
-    matches!(code, Code::TenantSuspended | Code::RuntimeSuspended)
-}
-
-/// Reads frames off one half of a stream.
-struct FrameReader<S> {
-    half: ReadHalf<S>,
-    decoder: FrameDecoder,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> FrameReader<S> {
-    fn new(half: ReadHalf<S>) -> Self {
-        Self {
-            half,
-            decoder: FrameDecoder::new(0),
-        }
-    }
-
-    fn set_limit(&mut self, bytes_max: usize) {
-        self.decoder
-            .set_limit(u32::try_from(bytes_max).unwrap_or(u32::MAX));
-    }
-
-    /// The next frame; `None` at the end of the stream. May be dropped at every await.
-    async fn next(&mut self) -> Result<Option<Bytes>, ()> {
-        loop {
-            if let Some(frame) = self.decoder.next_frame().map_err(|_| ())? {
-                return Ok(Some(frame));
-            }
-            let buffer = self.decoder.buffer_mut();
-            buffer.reserve(READ_BYTES);
-            match self.half.read_buf(buffer).await {
-                Ok(0) | Err(_) => return Ok(None),
-                Ok(_) => {}
-            }
-        }
-    }
-}
-
 /// Every request in flight may be answered at once, and no answer waits for another.
 const ANSWERS_MAX: usize = 64;
-
-/// Tenants a connector may name in Hello: each is woken and followed.
-const HELD_MAX: usize = 4_096;
-
-/// One read: most messages are far smaller, a batch of events takes a few.
-const READ_BYTES: usize = 4 * 1024;
 
 /// A restart of the daemon takes about as long.
 const RETRY_MS: u64 = 1_000;

@@ -10,10 +10,13 @@ mod actor;
 mod audit;
 mod commit;
 mod error;
+mod facts;
 mod handle;
 mod license;
 mod message;
+mod queue;
 mod recent;
+mod upkeep;
 
 pub(crate) use self::{
     actor::{Published, TenantActor},

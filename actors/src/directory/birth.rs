@@ -7,7 +7,10 @@ use provost_kernel::{
     liveness::{Pulse, Rhythm},
     state::RuntimeRecord,
 };
-use provost_protocol::{RuntimeId, TenantId, entity::Liveness};
+use provost_protocol::{
+    RuntimeId, TenantId,
+    entity::{Liveness, RuntimeStatus},
+};
 
 use super::{Directory, WeakDirectory};
 use crate::{
@@ -30,7 +33,7 @@ struct Counted(WeakDirectory);
 impl Fleet for Counted {
     fn size(&self) -> u64 {
         let directory = self.0.upgrade();
-        let count = directory.map_or(0, |shared| super::lock(&shared.runtimes).len());
+        let count = directory.map_or(0, |shared| shared.runtimes.len());
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 }
@@ -66,7 +69,10 @@ pub(super) async fn runtime(
         return Err("the kernel is stopping".into());
     };
     let state = tenant.hold(vec![EntityKey::Runtime(id)]).await?;
-    let lost = state.runtime(id).is_none_or(|record| record.lost);
+    let record = state.runtime(id);
+    let lost = record.is_none_or(|record| record.lost);
+    let status = record.map_or(RuntimeStatus::Revoked, |record| record.status);
+    let shown = live.look();
     let fleet = Counted(directory);
     let rhythm = Rhythm::for_fleet(fleet.size(), 0);
     let house = Arc::clone(found.house());
@@ -75,10 +81,13 @@ pub(super) async fn runtime(
         pulse: Pulse::begin(house.clock.now(), rhythm, lost),
         wheel: wheel(&found),
         house,
+        _awake: tenant.revisions(),
         tenant,
         live,
         fleet: Rc::new(fleet),
-        session: None,
+        // After a panic the session is still there.
+        session: shown.connected.then_some(shown.generation),
+        status,
         health_reported: None,
     })
 }

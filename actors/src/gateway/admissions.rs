@@ -22,12 +22,15 @@ impl Admissions {
     /// Takes one admission, if there is one.
     pub(super) fn admits(&self, operator: TenantId, now: Timestamp) -> bool {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= BUCKETS_MAX && !buckets.contains_key(&operator) {
+            // A bucket that is full again says no more than none.
+            buckets.retain(|_, bucket| bucket.left_at(now) < BURST * 1_000);
+        }
         let bucket = buckets.entry(operator).or_insert(Bucket {
             left: BURST * 1_000,
             at: now,
         });
-        let gained = now.millis_since(bucket.at).saturating_mul(A_SECOND);
-        bucket.left = bucket.left.saturating_add(gained).min(BURST * 1_000);
+        bucket.left = bucket.left_at(now);
         bucket.at = bucket.at.max(now);
         let admitted = bucket.left >= 1_000;
         if admitted {
@@ -36,6 +39,16 @@ impl Admissions {
         admitted
     }
 }
+
+impl Bucket {
+    fn left_at(&self, now: Timestamp) -> u64 {
+        let gained = now.millis_since(self.at).saturating_mul(A_SECOND);
+        self.left.saturating_add(gained).min(BURST * 1_000)
+    }
+}
+
+/// Operators that admit within the same ten seconds; more are operators that exist, and few.
+const BUCKETS_MAX: usize = 1_024;
 
 /// A class that starts at nine logs in at once.
 const BURST: u64 = 200;
@@ -62,5 +75,16 @@ mod tests {
             .filter(|_| admissions.admits(operator, at(1_050)))
             .count();
         assert_eq!(later, 20);
+    }
+
+    #[test]
+    fn operators_that_admitted_long_ago_take_no_room() {
+        let admissions = Admissions::default();
+        let at = |number: u64| Timestamp::EPOCH.plus_millis(number * 1_000);
+        for number in 0..5_000 {
+            let operator = TenantId::from_parts(at(number), [1; 10]);
+            assert!(admissions.admits(operator, at(number)));
+        }
+        assert!(admissions.0.lock().unwrap().len() <= BUCKETS_MAX);
     }
 }

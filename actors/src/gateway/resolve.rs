@@ -5,13 +5,15 @@
 //! the next resolve goes on from there.
 
 use provost_kernel::{
-    Command, EntityKey,
+    Command, EntityKey, Rejection,
+    check::barred,
     command::{Attach, CreateIndividual, Resolve},
     license::effective,
 };
 use provost_protocol::{
     Code, CorrelationId, IdentityId, Problem, TenantId,
     event::{ProviderSettings, Subject},
+    verdict::Reason,
     wire::{Outcome, Resolved, ResolvedEntitlement},
 };
 
@@ -35,6 +37,12 @@ impl Gateway {
         }
         let now = self.directory.house().clock.now();
         let view = acted.view();
+        let facts = view
+            .check_facts(&known.caller)
+            .map_err(|rejection| TenantError::from(rejection).problem())?;
+        if let Some(code) = barred(&facts, now).and_then(suspension) {
+            return Err(Problem::new(code, "suspended"));
+        }
         let providers: Vec<(_, ProviderSettings)> = view
             .providers()
             .map(|provider| (provider.id, provider.settings.clone()))
@@ -52,6 +60,10 @@ impl Gateway {
             })?;
         let meta = peer.meta(correlation_id);
         let home = if vouched.individuals {
+            // People are admitted by the runtime's own tenant; that alone may attach it to theirs.
+            if acted.id() != known.caller.tenant {
+                return Err(TenantError::from(Rejection::NotAttached).problem());
+            }
             self.individual(known, acted, &vouched, &meta)
                 .await
                 .map_err(|error| error.problem())?
@@ -167,6 +179,16 @@ impl Gateway {
             entitlements,
             token_expires: vouched.expires,
         })))
+    }
+}
+
+/// What refuses a resolve before anybody is asked about its token; the log refuses it again.
+const fn suspension(reason: Reason) -> Option<Code> {
+    match reason {
+        Reason::TenantSuspended => Some(Code::TenantSuspended),
+        Reason::RuntimeSuspended => Some(Code::RuntimeSuspended),
+        Reason::RuntimeRevoked => Some(Code::RuntimeRevoked),
+        _ => None,
     }
 }
 

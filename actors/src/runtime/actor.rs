@@ -7,13 +7,15 @@ use actix::{
 };
 use provost_kernel::{
     Command, EntityKey,
-    liveness::{Change, Pulse, Rhythm},
+    liveness::{Pulse, Rhythm},
 };
 use provost_protocol::{
     CorrelationId, RuntimeId, TenantId, Timestamp,
     entity::{Health, Liveness, RuntimeStatus},
     envelope::{ActorRef, Source},
 };
+
+use tokio::sync::watch;
 
 use super::handle::{BeatAnswer, Live, Opened};
 use crate::{
@@ -35,6 +37,10 @@ pub(crate) struct RuntimeActor {
     pub(crate) pulse: Pulse,
     pub(crate) session: Option<u64>,
     pub(crate) health_reported: Option<Timestamp>,
+    /// What the log said last of its status: the view says nothing while its tenant is rebuilt.
+    pub(crate) status: RuntimeStatus,
+    /// Keeps the tenant awake: what this actor sees is its view, and it reports there.
+    pub(crate) _awake: watch::Receiver<u64>,
 }
 
 /// Says how large the fleet is.
@@ -74,10 +80,38 @@ pub(crate) struct Tick {
 }
 
 impl RuntimeActor {
-    fn status(&self) -> RuntimeStatus {
+    fn status(&mut self) -> RuntimeStatus {
         let view = self.tenant.view();
-        view.runtime(self.id)
-            .map_or(RuntimeStatus::Revoked, |runtime| runtime.status)
+        if let Some(runtime) = view.runtime(self.id) {
+            self.status = runtime.status;
+        }
+        self.status
+    }
+
+    /// Whether the log calls the runtime lost; unknown while its tenant is rebuilt.
+    fn is_lost_in_log(&self) -> Option<bool> {
+        let view = self.tenant.view();
+        view.runtime(self.id).map(|runtime| runtime.lost)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.session.is_some() && self.live.look().connected
+    }
+
+    fn say(&self, change: PresenceChange) {
+        self.tenant.presence(Presence {
+            runtime: self.id,
+            change,
+        });
+    }
+
+    /// A rebuilt tenant holds nothing any more: what this actor looks at is loaded again.
+    fn hold_again(&self, ctx: &mut Context<Self>) {
+        let (tenant, key) = (self.tenant.clone(), EntityKey::Runtime(self.id));
+        if tenant.view().get(&key).is_none() {
+            let hold = async move { tenant.hold(vec![key]).await };
+            ctx.spawn(hold.into_actor(self).map(|_, _, _| ()));
+        }
     }
 
     fn key(&self) -> (TenantId, RuntimeId) {
@@ -87,8 +121,10 @@ impl RuntimeActor {
     fn schedule(&self) {
         match self.pulse.deadline() {
             Some(deadline) => self.wheel.schedule(self.key(), deadline),
+            // Silent, it stays until the log says so and its session has ended.
             None => {
-                self.wheel.cancel(&self.key());
+                let next = self.house.clock.now().plus_millis(LOST_AGAIN_MS);
+                self.wheel.schedule(self.key(), next);
             }
         }
     }
@@ -112,19 +148,19 @@ impl RuntimeActor {
     }
 
     /// Takes in that the runtime is alive: a heartbeat, or a session's first word.
-    fn alive(&mut self) {
+    fn alive(&mut self, ctx: &mut Context<Self>) {
         let seed = self.house.random.id_bytes();
         let seed = seed
             .iter()
             .fold(0_u64, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
         self.pulse
             .set_rhythm(Rhythm::for_fleet(self.fleet.size(), seed));
-        let change = self.pulse.beat(self.house.clock.now());
-        if change == Some(Change::Returned) {
-            self.tenant.presence(Presence {
-                runtime: self.id,
-                change: PresenceChange::Returned,
-            });
+        self.pulse.beat(self.house.clock.now());
+        // By what the log says, not by what was said: a word that was dropped is said again.
+        match self.is_lost_in_log() {
+            Some(true) => self.say(PresenceChange::Returned),
+            Some(false) => {}
+            None => self.hold_again(ctx),
         }
         self.schedule();
         self.show();
@@ -181,7 +217,7 @@ impl Handler<Ask<Beat>> for RuntimeActor {
             metrics,
             address,
         } = message;
-        self.alive();
+        self.alive(ctx);
         self.live.change(|live| {
             live.health = health;
             live.metrics = metrics;
@@ -210,12 +246,12 @@ answers!(RuntimeActor: OpenSession);
 impl Handler<OpenSession> for RuntimeActor {
     type Result = actix::MessageResult<OpenSession>;
 
-    fn handle(&mut self, open: OpenSession, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, open: OpenSession, ctx: &mut Self::Context) -> Self::Result {
         let held = *self.live.generation.borrow();
         let generation = held.max(open.last_generation).saturating_add(1);
         self.live.generation.send_replace(generation);
         self.session = Some(generation);
-        self.alive();
+        self.alive(ctx);
         self.live.change(|live| {
             live.connected = true;
             live.generation = generation;
@@ -232,13 +268,9 @@ impl Handler<OpenSession> for RuntimeActor {
 impl Handler<CloseSession> for RuntimeActor {
     type Result = ();
 
-    fn handle(&mut self, close: CloseSession, ctx: &mut Self::Context) {
+    fn handle(&mut self, close: CloseSession, _: &mut Self::Context) {
         if self.session == Some(close.generation) {
             self.session = None;
-            self.live.change(|live| live.connected = false);
-            if self.pulse.liveness() == Liveness::Lost {
-                ctx.stop();
-            }
         }
     }
 }
@@ -251,23 +283,36 @@ impl Handler<Tick> for RuntimeActor {
         if let Some(deadline) = self.pulse.deadline() {
             self.pulse.kernel_slept(tick.now.millis_since(deadline));
         }
-        match self.pulse.tick(tick.now) {
-            Some(Change::Lost) => {
-                self.tenant.presence(Presence {
-                    runtime: self.id,
-                    change: PresenceChange::Lost,
-                });
-                self.show();
-                if self.session.is_none() {
-                    return ctx.stop();
-                }
-            }
-            Some(Change::Late | Change::Caught | Change::Returned) | None => {}
+        self.pulse.tick(tick.now);
+        if self.pulse.liveness() == Liveness::Lost && self.is_settled(ctx) {
+            self.show();
+            return ctx.stop();
         }
         self.schedule();
         self.show();
     }
 }
+
+impl RuntimeActor {
+    /// Whether a lost runtime needs no actor: the log knows, and no session is open.
+    fn is_settled(&mut self, ctx: &mut Context<Self>) -> bool {
+        let known = match self.is_lost_in_log() {
+            Some(known) => known || self.status() == RuntimeStatus::Revoked,
+            None => {
+                self.hold_again(ctx);
+                false
+            }
+        };
+        if !known {
+            self.say(PresenceChange::Lost);
+        }
+        known && !self.is_connected()
+    }
+}
+
+/// How often a silent runtime looks whether its silence is in the log: a full disk is freed by a
+/// person, and nobody waits for this.
+const LOST_AGAIN_MS: u64 = 5_000;
 
 /// Heartbeats and session changes of one runtime: more than a few waiting are a fault of its own.
 const MAILBOX_MAX: usize = 16;

@@ -153,6 +153,9 @@ impl RuntimeHandle {
 
     /// Says that a session has ended.
     pub fn closed(&self, generation: u64) {
+        self.live.change(|live| {
+            live.connected &= live.generation != generation;
+        });
         self.tell(CloseSession { generation });
     }
 

@@ -3,21 +3,23 @@
 //! Level-triggered: a watch holds the newest revision only, so that a slow session misses
 //! steps, never the last one.
 
-use std::{collections::HashMap, rc::Rc};
+use std::num::NonZeroUsize;
 
+use lru::LruCache;
 use provost_protocol::{Problem, TenantId, wire::DesiredState};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinHandle},
 };
 
-use crate::{Gateway, Known, Peer, TenantHandle};
+use crate::{Gateway, Known, TenantHandle};
 
 /// The tenants a session acts for.
 pub(super) struct Interests {
     gateway: Gateway,
-    peer: Rc<Peer>,
-    followed: HashMap<TenantId, Followed>,
+    /// The session's own tenant is touched with every other, so that it never falls out.
+    own: TenantId,
+    followed: LruCache<TenantId, Followed>,
     wanted: Vec<TenantId>,
     changed: mpsc::Sender<TenantId>,
     changes: mpsc::Receiver<TenantId>,
@@ -33,12 +35,13 @@ struct Followed {
 struct Task(AbortHandle);
 
 impl Interests {
-    pub(super) fn new(gateway: Gateway, peer: Rc<Peer>) -> Self {
+    pub(super) fn new(gateway: Gateway, own: TenantId) -> Self {
+        let room = NonZeroUsize::new(FOLLOWED_MAX).unwrap_or(NonZeroUsize::MIN);
         let (changed, changes) = mpsc::channel(CHANGES_MAX);
         Self {
             gateway,
-            peer,
-            followed: HashMap::new(),
+            own,
+            followed: LruCache::new(room),
             wanted: Vec::new(),
             changed,
             changes,
@@ -48,26 +51,33 @@ impl Interests {
     /// Follows a tenant from here on, and gives its desired state now.
     pub(super) async fn follow(
         &mut self,
+        known: &Known,
         tenant: TenantId,
         held: u64,
     ) -> Result<DesiredState, Problem> {
-        let known = self.gateway.known(&self.peer.identity).await?;
-        let acted = self.gateway.acted_for(&known, tenant).await?;
+        let acted = self.gateway.acted_for(known, tenant).await?;
         let task = self.spawn(&acted);
-        let state = self.gateway.desired(&known, &acted)?;
+        let state = self.gateway.desired(known, &acted)?;
         let sent = held.max(state.revision);
-        self.followed.insert(tenant, Followed { sent, _task: task });
+        self.keep(tenant, Followed { sent, _task: task });
         Ok(state)
     }
 
     /// A request named this tenant: it is followed at the next turn.
     pub(super) fn want(&mut self, tenant: TenantId) {
-        let room = self.followed.len() + self.wanted.len() < FOLLOWED_MAX;
-        if room && !self.followed.contains_key(&tenant) && !self.wanted.contains(&tenant) {
-            self.wanted.push(tenant);
-            // A full channel holds changes enough to come back here soon.
-            let _ = self.changed.try_send(tenant);
+        self.followed.promote(&self.own);
+        if self.followed.get(&tenant).is_some() || self.wanted.contains(&tenant) {
+            return;
         }
+        // Where there is no room the next request asks again.
+        if self.changed.try_send(tenant).is_ok() {
+            self.wanted.push(tenant);
+        }
+    }
+
+    fn keep(&mut self, tenant: TenantId, followed: Followed) {
+        self.followed.promote(&self.own);
+        self.followed.put(tenant, followed);
     }
 
     /// The next tenant whose desired state may have changed. May be dropped at every await.
@@ -83,15 +93,9 @@ impl Interests {
     pub(super) async fn news(&mut self, known: &Known, tenant: TenantId) -> Option<DesiredState> {
         self.wanted.retain(|wanted| *wanted != tenant);
         let acted = self.gateway.acted_for(known, tenant).await.ok()?;
-        if !self.followed.contains_key(&tenant) {
-            let task = self.spawn(&acted);
-            self.followed.insert(
-                tenant,
-                Followed {
-                    sent: 0,
-                    _task: task,
-                },
-            );
+        if !self.followed.contains(&tenant) {
+            let _task = self.spawn(&acted);
+            self.keep(tenant, Followed { sent: 0, _task });
         }
         let state = self.gateway.desired(known, &acted).ok()?;
         let followed = self.followed.get_mut(&tenant)?;
@@ -126,5 +130,6 @@ impl Drop for Task {
 /// Changes that wait to be looked at: who finds no room waits, and the watch keeps the newest.
 const CHANGES_MAX: usize = 64;
 
-/// Tenants one session may follow: a shared runtime with as many people at once.
-const FOLLOWED_MAX: usize = 10_000;
+/// Tenants one session follows, those of the newest requests: each is kept awake for it. One that
+/// fell out is followed again by its next request, and then hears what it missed.
+const FOLLOWED_MAX: usize = 2_048;

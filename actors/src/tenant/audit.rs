@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use actix::{Context, Handler};
 use provost_kernel::{Caller, Command, command::AuditPrior};
 use provost_protocol::{
-    EventId,
+    EventId, Timestamp,
     envelope::{Envelope, Source},
     event::{AuditRecorded, Event},
     v01::AUDIT_EVENTS_MAX,
@@ -14,8 +14,9 @@ use provost_store::event_lookup;
 
 use super::{
     TenantActor, TenantError,
-    commit::Done,
+    facts::{IDEMPOTENCY_MS, Needs},
     message::{AuditItem, Executed, Meta, RecordAudit},
+    queue::Done,
 };
 use crate::{Ask, Reply};
 
@@ -40,10 +41,13 @@ impl Handler<Ask<RecordAudit>> for TenantActor {
         let ids = items
             .iter()
             .map(|item| event_lookup(item.entry.recorded.event_id));
-        let (needs, ids) = (command.needs(), ids.collect());
+        let needs = Needs {
+            entities: command.needs(),
+            lookups: ids.collect(),
+            since: oldest(&items, self.house.clock.now()).minus_millis(IDEMPOTENCY_MS),
+        };
         self.with_facts(
             needs,
-            ids,
             move |actor, facts, ctx| match facts {
                 Ok(()) => actor.record_audit(caller, items, source, reply, ctx),
                 Err(error) => reply.send(Err(error)),
@@ -107,6 +111,17 @@ impl TenantActor {
             ctx,
         );
     }
+}
+
+/// No event was recorded much before its id was made: an id carries its time, and a spool may be
+/// sent again weeks after the link broke.
+fn oldest(items: &[AuditItem], now: Timestamp) -> Timestamp {
+    let made = |item: &AuditItem| {
+        let mut millis = [0; 8];
+        millis[2..].copy_from_slice(&item.entry.recorded.event_id.as_bytes()[..6]);
+        Timestamp::from_millis(i64::from_be_bytes(millis))
+    };
+    items.iter().map(made).fold(now, Timestamp::min)
 }
 
 fn judge(prior: Option<&Envelope>, offered: &AuditRecorded) -> AuditPrior {

@@ -10,8 +10,8 @@ use super::{
     TenantError,
     actor::{Published, TenantActor},
     message::{
-        AuditItem, Due, Execute, Executed, Hold, IssueLicense, Meta, NoteConfirmation, Presence,
-        Ready, RecordAudit, Release,
+        AuditItem, Due, Execute, Executed, Hold, IssueLicense, Look, Meta, NoteConfirmation,
+        Presence, Ready, RecordAudit, Release,
     },
 };
 use crate::{Guarded, Health, ask::tell};
@@ -112,9 +112,7 @@ impl TenantHandle {
     /// # Errors
     /// [`TenantError`].
     pub async fn look(&self, keys: Vec<EntityKey>) -> Result<State, TenantError> {
-        let state = self.hold(keys.clone()).await?;
-        self.release(keys);
-        Ok(state)
+        self.actor.ask(Look(keys), PATIENCE).await?
     }
 
     pub(crate) fn release(&self, keys: Vec<EntityKey>) {
@@ -138,9 +136,21 @@ impl TenantHandle {
         Ok(self.actor.ask(Ready, PATIENCE).await?)
     }
 
-    /// Whether the actor is down for good: asleep or quarantined.
+    /// Whether it has fallen asleep and is to be woken anew. Quarantined it is not: that lasts
+    /// until the kernel restarts.
     pub(crate) fn is_asleep(&self) -> bool {
         matches!(self.actor.health(), Health::Stopped)
+    }
+
+    /// Whether the actor is loaded; it has a view then, also while it is rebuilt.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.published.is_loaded()
+    }
+
+    /// Whether it crashed too often and is kept down.
+    #[must_use]
+    pub fn is_quarantined(&self) -> bool {
+        matches!(self.actor.health(), Health::Quarantined)
     }
 
     fn tell<M>(&self, message: M) -> bool

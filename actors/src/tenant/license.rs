@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     TenantActor, TenantError,
+    facts::Needs,
     message::{Executed, IssueLicense},
 };
 use crate::{Ask, hex};
@@ -27,8 +28,7 @@ impl Handler<Ask<IssueLicense>> for TenantActor {
         let runtime = licensee.caller.runtime;
         let needs = vec![EntityKey::Runtime(runtime), EntityKey::License(runtime)];
         self.with_facts(
-            needs,
-            Vec::new(),
+            Needs::entities(needs),
             move |actor, facts, ctx| {
                 let now = actor.house.clock.now();
                 let signed = facts.and_then(|()| {

@@ -72,6 +72,11 @@ pub(crate) struct IssueLicense {
     pub(crate) meta: Meta,
 }
 
+/// Load cold entities for one look at them.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<State, TenantError>")]
+pub(crate) struct Look(pub(crate) Vec<EntityKey>);
+
 /// Load cold entities and keep them loaded until [`Release`]: a live runtime's own.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<State, TenantError>")]

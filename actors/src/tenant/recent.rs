@@ -58,6 +58,9 @@ impl Recent {
     }
 }
 
-/// Audit events carry their payload, up to 64 KiB: some hundred of the newest are a few MiB at
-/// worst and usually a few hundred KiB.
-const DURABLE_MAX: usize = 512;
+/// More than one call of audit events asks for, so that what is read for a call is there when it is
+/// judged. Most are a few hundred bytes; a tenant that sends only the largest holds its own 48 MiB
+/// until it sleeps.
+const DURABLE_MAX: usize = 1_024;
+
+const _: () = assert!(DURABLE_MAX > provost_protocol::v01::AUDIT_EVENTS_MAX);

@@ -1,0 +1,21 @@
+//! The house of actors from outside: directory, gateway and sessions over a store in memory, with
+//! time paused. Supervision, order, deadlines, back-pressure; the rules themselves are tested in
+//! `kernel`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod audit;
+mod liveness;
+mod people;
+mod pipeline;
+mod session;
+mod sleep;
+mod standing;
+mod store;
+mod supervision;
+mod world;
