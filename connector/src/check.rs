@@ -166,3 +166,6 @@ impl Grants for Licensed<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,7 +164,10 @@ mod tests {
             assert_eq!(standing.mode, mode, "at {now}");
             assert_eq!(standing.next.map(|(next, _)| next), next, "at {now}");
             assert_eq!(standing.countdown_ms(at(now)), left, "at {now}");
-            assert_eq!(Standing::of(true, Some(&license), at(now)).mode, Mode::Online);
+            assert_eq!(
+                Standing::of(true, Some(&license), at(now)).mode,
+                Mode::Online
+            );
         }
         assert_eq!(Standing::of(false, None, at(0)).mode, Mode::Locked);
     }
@@ -174,7 +177,10 @@ mod tests {
         let license = document(at(0), 1_000, 0);
         let standing = Standing::of(false, Some(&license), at(0));
         assert_eq!(standing.next, Some((Mode::Locked, at(1_000))));
-        assert_eq!(Standing::of(false, Some(&license), at(1_000)).mode, Mode::Locked);
+        assert_eq!(
+            Standing::of(false, Some(&license), at(1_000)).mode,
+            Mode::Locked
+        );
     }
 
     #[test]
@@ -183,7 +189,13 @@ mod tests {
         assert_eq!(machine.observe(Mode::Online), None);
         let mut machine = Machine::default();
         let down = machine.observe(Mode::Degraded);
-        assert_eq!(down, Some(Transition { from: Mode::Online, to: Mode::Degraded }));
+        assert_eq!(
+            down,
+            Some(Transition {
+                from: Mode::Online,
+                to: Mode::Degraded
+            })
+        );
         assert_eq!(machine.observe(Mode::Degraded), None);
     }
 

@@ -116,7 +116,10 @@ impl Tenants {
         }
         if license.document.standing(floor.now()).0 == Verdict::Expired {
             let detail = "it and its grace have ended".to_owned();
-            return Err(KeepError::License(Refused { verdict: Verdict::Expired, detail }));
+            return Err(KeepError::License(Refused {
+                verdict: Verdict::Expired,
+                detail,
+            }));
         }
         self.make_room(tenant, floor.now())?;
         let place = (license.document.epoch, license.document.seq);

@@ -4,9 +4,7 @@ use provost_certs::BindingKey;
 use provost_protocol::{
     InstallId, RuntimeId, TenantId, Timestamp,
     entity::{DeploymentMode, Limit, Mode, RuntimeStatus, SecurityLevel, TenantStatus},
-    license::{
-        LicenseDocument, LicenseEntitlement, OfflinePolicies, RevocationTerms, license_id,
-    },
+    license::{LicenseDocument, LicenseEntitlement, OfflinePolicies, RevocationTerms, license_id},
     sign::{KeyId, Signer},
     wire::DesiredState,
 };
@@ -47,7 +45,10 @@ pub(crate) fn document(issued: Timestamp, life_ms: u64, grace_ms: u64) -> Licens
         nbf: issued,
         expiry: issued.plus_millis(life_ms),
         grace_ms,
-        revocations: RevocationTerms { min_generation: 0, max_age_ms: None },
+        revocations: RevocationTerms {
+            min_generation: 0,
+            max_age_ms: None,
+        },
         revision: 1,
         policies: OfflinePolicies {
             security_level: SecurityLevel::Standard,
@@ -73,7 +74,12 @@ pub(crate) fn entitlement(feature: &str, limit: Limit, at: Timestamp) -> License
 
 /// A license file of the given sequence.
 pub(crate) fn file(document: &LicenseDocument, seq: u64, signer: &BindingKey) -> String {
-    LicenseDocument { seq, ..document.clone() }.sign(signer).unwrap()
+    LicenseDocument {
+        seq,
+        ..document.clone()
+    }
+    .sign(signer)
+    .unwrap()
 }
 
 pub(crate) fn verifying(signer: &BindingKey) -> provost_protocol::license::VerifyingKey {

@@ -25,14 +25,21 @@ impl Kernel {
 
     fn of(&self, tenant: TenantId) -> Vec<String> {
         let heard = self.heard();
-        heard.recorded.iter().filter(|(of, _)| *of == tenant).map(|(_, e)| e.clone()).collect()
+        heard
+            .recorded
+            .iter()
+            .filter(|(of, _)| *of == tenant)
+            .map(|(_, e)| e.clone())
+            .collect()
     }
 }
 
 impl Courier for Kernel {
     async fn send(&self, tenant: TenantId, events: Vec<Vec<u8>>) -> Delivered {
-        let events: Vec<_> =
-            events.into_iter().map(|event| String::from_utf8(event).unwrap()).collect();
+        let events: Vec<_> = events
+            .into_iter()
+            .map(|event| String::from_utf8(event).unwrap())
+            .collect();
         let mut heard = self.heard();
         heard.sends += 1;
         if events.iter().any(|event| event.contains("bad")) {
@@ -58,7 +65,11 @@ impl Courier for Kernel {
 
 fn event(tenant: TenantId, word: &str) -> SpoolEvent {
     let id = "01890a5d-ac96-774b-bcce-b302099a8059".parse().unwrap();
-    SpoolEvent { id, tenant, json: format!("{{\"word\":\"{word}\"}}") }
+    SpoolEvent {
+        id,
+        tenant,
+        json: format!("{{\"word\":\"{word}\"}}"),
+    }
 }
 
 fn open(folder: &Path) -> Arc<Spool> {
@@ -75,17 +86,24 @@ async fn delivered(spool: &Arc<Spool>, kernel: &Kernel) {
     let both = async {
         tokio::select! { () = delivering => {}, () = all => {} }
     };
-    timeout(PATIENCE, both).await.expect("everything is delivered in time");
+    timeout(PATIENCE, both)
+        .await
+        .expect("everything is delivered in time");
 }
 
 fn words(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("{{\"word\":\"w{n}\"}}")).collect()
+    (0..count)
+        .map(|n| format!("{{\"word\":\"w{n}\"}}"))
+        .collect()
 }
 
 async fn fill(spool: &Spool, count: usize) {
     for n in 0..count {
         let of = if n % 2 == 0 { tenant() } else { other_tenant() };
-        spool.append(vec![event(of, &format!("w{n}"))]).await.unwrap();
+        spool
+            .append(vec![event(of, &format!("w{n}"))])
+            .await
+            .unwrap();
     }
 }
 
@@ -96,8 +114,10 @@ async fn events_of_each_tenant_are_delivered_in_order_and_batched() {
     fill(&spool, 40).await;
     assert_eq!(spool.waiting(), 40);
     delivered(&spool, &kernel).await;
-    let (even, odd): (Vec<_>, Vec<_>) =
-        words(40).into_iter().enumerate().partition(|(n, _)| n % 2 == 0);
+    let (even, odd): (Vec<_>, Vec<_>) = words(40)
+        .into_iter()
+        .enumerate()
+        .partition(|(n, _)| n % 2 == 0);
     let plain = |all: Vec<(usize, String)>| all.into_iter().map(|(_, w)| w).collect::<Vec<_>>();
     assert_eq!(kernel.of(tenant()), plain(even));
     assert_eq!(kernel.of(other_tenant()), plain(odd));
@@ -190,7 +210,10 @@ async fn a_full_spool_refuses_and_keeps_what_it_has() {
     let kernel = Kernel::default();
     let mut accepted = 0;
     let refusal = loop {
-        match spool.append(vec![event(tenant(), &format!("w{accepted}"))]).await {
+        match spool
+            .append(vec![event(tenant(), &format!("w{accepted}"))])
+            .await
+        {
             Ok(_) => accepted += 1,
             Err(refusal) => break refusal,
         }
@@ -199,7 +222,10 @@ async fn a_full_spool_refuses_and_keeps_what_it_has() {
     assert_eq!(refusal.problem().status, 503);
     assert_eq!(spool.waiting(), accepted);
     delivered(&spool, &kernel).await;
-    assert_eq!(kernel.of(tenant()), words(usize::try_from(accepted).unwrap()));
+    assert_eq!(
+        kernel.of(tenant()),
+        words(usize::try_from(accepted).unwrap())
+    );
     spool.append(vec![event(tenant(), "again")]).await.unwrap();
 }
 

@@ -17,7 +17,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), signer: BindingKey::generate().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            signer: BindingKey::generate().unwrap(),
+        }
     }
 
     fn floor(&self) -> Floor {
@@ -28,31 +31,51 @@ impl World {
 
     fn open(&self) -> Tenants {
         let folder = self.folder.path().join("tenants");
-        Tenants::open(&folder, vec![verifying(&self.signer)], [9; 32], &self.floor()).unwrap()
+        Tenants::open(
+            &folder,
+            vec![verifying(&self.signer)],
+            [9; 32],
+            &self.floor(),
+        )
+        .unwrap()
     }
 
     fn license(&self, seq: u64) -> String {
-        file(&document(Timestamp::from_millis(0), DAY_MS, DAY_MS), seq, &self.signer)
+        file(
+            &document(Timestamp::from_millis(0), DAY_MS, DAY_MS),
+            seq,
+            &self.signer,
+        )
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.path().join("tenants").join(format!("{}.json", tenant()))
+        self.folder
+            .path()
+            .join("tenants")
+            .join(format!("{}.json", tenant()))
     }
 }
 
 fn held_seq(tenants: &Tenants) -> Option<u64> {
-    tenants.find(tenant()).and_then(|held| held.license.as_ref().map(|l| l.document.seq))
+    tenants
+        .find(tenant())
+        .and_then(|held| held.license.as_ref().map(|l| l.document.seq))
 }
 
 #[test]
 fn what_is_held_survives_a_restart_with_the_kernel_away() {
     let world = World::new();
     let tenants = world.open();
-    tenants.keep_license(tenant(), &world.license(3), &world.floor()).unwrap();
+    tenants
+        .keep_license(tenant(), &world.license(3), &world.floor())
+        .unwrap();
     assert!(tenants.keep_desired(&desired(4)).unwrap());
     let tenants = world.open();
     let held = tenants.find(tenant()).unwrap();
-    assert_eq!(held.license.as_ref().map(|license| license.document.seq), Some(3));
+    assert_eq!(
+        held.license.as_ref().map(|license| license.document.seq),
+        Some(3)
+    );
     assert_eq!((held.highest, held.desired.revision()), (Some((1, 3)), 4));
     assert!(held.is_stale());
 }
@@ -61,14 +84,20 @@ fn what_is_held_survives_a_restart_with_the_kernel_away() {
 fn a_lower_sequence_is_refused_and_the_last_good_license_stays() {
     let world = World::new();
     let tenants = world.open();
-    tenants.keep_license(tenant(), &world.license(3), &world.floor()).unwrap();
+    tenants
+        .keep_license(tenant(), &world.license(3), &world.floor())
+        .unwrap();
     for tenants in [tenants, world.open()] {
         let refused = tenants.keep_license(tenant(), &world.license(2), &world.floor());
-        let Err(KeepError::License(refused)) = refused else { panic!("{refused:?}") };
+        let Err(KeepError::License(refused)) = refused else {
+            panic!("{refused:?}")
+        };
         assert_eq!(refused.verdict, Verdict::SequenceRollback);
         assert_eq!(held_seq(&tenants), Some(3));
         // The same again is no rollback.
-        tenants.keep_license(tenant(), &world.license(3), &world.floor()).unwrap();
+        tenants
+            .keep_license(tenant(), &world.license(3), &world.floor())
+            .unwrap();
     }
 }
 
@@ -76,7 +105,9 @@ fn a_lower_sequence_is_refused_and_the_last_good_license_stays() {
 fn a_license_that_is_not_to_be_relied_on_changes_nothing() {
     let world = World::new();
     let tenants = world.open();
-    tenants.keep_license(tenant(), &world.license(3), &world.floor()).unwrap();
+    tenants
+        .keep_license(tenant(), &world.license(3), &world.floor())
+        .unwrap();
     let before = fs::read(world.path()).unwrap();
     let plain = document(Timestamp::from_millis(0), DAY_MS, DAY_MS);
     let stranger = BindingKey::generate().unwrap();
@@ -84,14 +115,23 @@ fn a_license_that_is_not_to_be_relied_on_changes_nothing() {
     for (text, verdict) in [
         ("not a license".to_owned(), Verdict::Malformed),
         (file(&plain, 4, &stranger), Verdict::KeyUnknown),
-        (file(&copied.of(&plain), 4, &world.signer), Verdict::NotBoundToThisRuntime),
         (
-            file(&document(Timestamp::from_millis(0), 1_000, 1_000), 4, &world.signer),
+            file(&copied.of(&plain), 4, &world.signer),
+            Verdict::NotBoundToThisRuntime,
+        ),
+        (
+            file(
+                &document(Timestamp::from_millis(0), 1_000, 1_000),
+                4,
+                &world.signer,
+            ),
             Verdict::Expired,
         ),
     ] {
         let refused = tenants.keep_license(tenant(), &text, &world.floor());
-        let Err(KeepError::License(refused)) = refused else { panic!("{verdict}: {refused:?}") };
+        let Err(KeepError::License(refused)) = refused else {
+            panic!("{verdict}: {refused:?}")
+        };
         assert_eq!(refused.verdict, verdict);
     }
     let others = tenants.keep_license(other_tenant(), &world.license(4), &world.floor());
@@ -106,7 +146,10 @@ struct LicenseFor {
 
 impl LicenseFor {
     fn of(&self, plain: &license::LicenseDocument) -> license::LicenseDocument {
-        license::LicenseDocument { cnf: self.cnf, ..plain.clone() }
+        license::LicenseDocument {
+            cnf: self.cnf,
+            ..plain.clone()
+        }
     }
 }
 
@@ -114,15 +157,23 @@ impl LicenseFor {
 fn a_crash_at_any_step_of_a_write_leaves_the_tenant_before_or_after_it() {
     let world = World::new();
     let tenants = world.open();
-    tenants.keep_license(tenant(), &world.license(3), &world.floor()).unwrap();
+    tenants
+        .keep_license(tenant(), &world.license(3), &world.floor())
+        .unwrap();
     let before = fs::read(world.path()).unwrap();
-    tenants.keep_license(tenant(), &world.license(4), &world.floor()).unwrap();
+    tenants
+        .keep_license(tenant(), &world.license(4), &world.floor())
+        .unwrap();
     let after = fs::read(world.path()).unwrap();
     for step in STEPS {
         durable::write(&world.path(), &before).unwrap();
         let stopped = durable::write_stepwise(&world.path(), &after, |at| {
             let path = PathBuf::from("stopped");
-            if at == step { Err(DurableError::Damaged { path }) } else { Ok(()) }
+            if at == step {
+                Err(DurableError::Damaged { path })
+            } else {
+                Ok(())
+            }
         });
         stopped.unwrap_err();
         let seq = held_seq(&world.open());
@@ -138,7 +189,13 @@ fn an_older_desired_state_is_ignored_and_each_is_confirmed_once_per_stream() {
     assert!(!tenants.keep_desired(&desired(3)).unwrap());
     assert!(!tenants.keep_desired(&desired(4)).unwrap());
     let due = tenants.take_confirmations();
-    assert_eq!(due, [Confirm { tenant: tenant(), revision: 4 }]);
+    assert_eq!(
+        due,
+        [Confirm {
+            tenant: tenant(),
+            revision: 4
+        }]
+    );
     assert_eq!(tenants.take_confirmations(), []);
     tenants.disconnected();
     assert_eq!(tenants.take_confirmations(), due);
@@ -148,7 +205,9 @@ fn an_older_desired_state_is_ignored_and_each_is_confirmed_once_per_stream() {
 fn nothing_is_in_force_that_could_not_be_written() {
     let world = World::new();
     let tenants = world.open();
-    tenants.keep_license(tenant(), &world.license(3), &world.floor()).unwrap();
+    tenants
+        .keep_license(tenant(), &world.license(3), &world.floor())
+        .unwrap();
     fs::remove_dir_all(world.folder.path().join("tenants")).unwrap();
     let failed = tenants.keep_license(tenant(), &world.license(4), &world.floor());
     assert!(matches!(failed, Err(KeepError::Disk(_))), "{failed:?}");
@@ -161,11 +220,16 @@ fn nothing_is_in_force_that_could_not_be_written() {
 fn a_mode_is_observed_once_for_each_change() {
     let world = World::new();
     let tenants = world.open();
-    tenants.keep_license(tenant(), &world.license(3), &world.floor()).unwrap();
+    tenants
+        .keep_license(tenant(), &world.license(3), &world.floor())
+        .unwrap();
     let now = Timestamp::from_millis(5_000);
     assert_eq!(tenants.observe(true, now), []);
     assert_eq!(tenants.observe(false, now).len(), 1);
     assert_eq!(tenants.observe(false, now), []);
     let later = Timestamp::from_millis(0).plus_millis(3 * DAY_MS);
-    assert_eq!(tenants.observe(false, later)[0].1.to, crate::mode::Mode::Locked);
+    assert_eq!(
+        tenants.observe(false, later)[0].1.to,
+        crate::mode::Mode::Locked
+    );
 }

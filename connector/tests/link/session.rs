@@ -15,7 +15,12 @@ async fn a_lost_answer_to_an_enrolment_is_asked_for_again_with_the_same_keys() {
     assert!(!enrolled.unwrap().already);
     assert_eq!(first.binding_key, second.binding_key);
     // Once enrolled, nobody is asked any more.
-    assert!(provost_connector::enroll(&token, world.data.path()).await.unwrap().already);
+    assert!(
+        provost_connector::enroll(&token, world.data.path())
+            .await
+            .unwrap()
+            .already
+    );
 }
 
 #[tokio::test]
@@ -32,18 +37,30 @@ async fn a_check_is_answered_here_reported_and_goes_on_when_the_kernel_is_gone()
     };
     let verdict = peer.play(&world, &license, |m| events_of(m, "entitlement.verdict"));
     let ((headers, online), verdict) = tokio::join!(product, verdict);
-    assert_eq!((online.0, &online.1["reason"]), (200, &"ENTITLED".into()), "{online:?}");
+    assert_eq!(
+        (online.0, &online.1["reason"]),
+        (200, &"ENTITLED".into()),
+        "{online:?}"
+    );
     assert_eq!(verdict["payload"]["online"], true);
     assert_eq!(verdict["payload"]["license_seq"], 1);
 
     drop((peer, world.data.path()));
     until("degraded", || {
-        connector.status().tenants.first().is_some_and(|tenant| tenant.mode == Mode::Degraded)
+        connector
+            .status()
+            .tenants
+            .first()
+            .is_some_and(|tenant| tenant.mode == Mode::Degraded)
     })
     .await;
     // Nobody accepts: the next attempts hang or fail, and nothing here waits for them.
     let (status, answer) = check(&connector, &headers, "report_export", "{}").await;
-    assert_eq!((status, &answer["allowed"]), (200, &true.into()), "{answer}");
+    assert_eq!(
+        (status, &answer["allowed"]),
+        (200, &true.into()),
+        "{answer}"
+    );
     let (_, answer) = check(&connector, &headers, "report_export", r#"{"consume":1}"#).await;
     assert_eq!(answer["reason"], "NO_LEASE");
     let (_, answer) = check(&connector, &headers, "another", "{}").await;
@@ -51,13 +68,17 @@ async fn a_check_is_answered_here_reported_and_goes_on_when_the_kernel_is_gone()
     let head = format!("POST /kernel/identity/resolve HTTP/1.1\r\n{headers}");
     let body = format!(r#"{{"tenant_id":"{}","external_token":"new"}}"#, tenant());
     let (status, answer, _) = local(&connector, &head, &body).await;
-    assert_eq!((status, &answer["code"]), (503, &"kernel_unreachable".into()));
+    assert_eq!(
+        (status, &answer["code"]),
+        (503, &"kernel_unreachable".into())
+    );
     assert!(connector.status().spool.waiting >= 3);
 
     let (mut peer, hello) = world.welcome(8).await;
     assert_eq!(hello.last_generation, 7);
     assert_eq!(hello.held[0].revision, 1);
-    peer.play(&world, &license, |m| events_of(m, "connector.degraded")).await;
+    peer.play(&world, &license, |m| events_of(m, "connector.degraded"))
+        .await;
     connector.shutdown().await;
 }
 
@@ -108,10 +129,19 @@ async fn a_license_of_before_is_refused_reported_and_the_last_good_one_stays() {
         _ => None,
     };
     peer.play(&world, &world.license(5, 1), pulled).await;
-    until("a license", || connector.status().tenants.iter().any(|t| t.license_seq == Some(5))).await;
+    until("a license", || {
+        connector
+            .status()
+            .tenants
+            .iter()
+            .any(|t| t.license_seq == Some(5))
+    })
+    .await;
     peer.say(ServerMessage::Directive(desired(2))).await;
     let old = world.license(4, 2);
-    let refused = peer.play(&world, &old, |m| events_of(m, "connector.license-refused")).await;
+    let refused = peer
+        .play(&world, &old, |m| events_of(m, "connector.license-refused"))
+        .await;
     assert_eq!(refused["payload"]["verdict"], "SEQUENCE_ROLLBACK");
     assert_eq!(connector.status().tenants[0].license_seq, Some(5));
     connector.shutdown().await;
@@ -124,7 +154,11 @@ async fn a_frame_that_is_too_large_ends_the_session_and_the_connector_dials_agai
     let (mut peer, _) = world.hello().await;
     peer.raw(&(64 * 1024_u32 + 1).to_le_bytes()).await;
     until("down", || {
-        connector.status().link.reason.is_some_and(|why| why.contains("65537 bytes"))
+        connector
+            .status()
+            .link
+            .reason
+            .is_some_and(|why| why.contains("65537 bytes"))
     })
     .await;
     let (_peer, hello) = world.welcome(1).await;
@@ -142,7 +176,11 @@ async fn a_kernel_of_another_authority_is_refused() {
     let connector = provost_connector::Connector::start(config).await.unwrap();
     foreign.refused().await;
     until("down", || {
-        connector.status().link.reason.is_some_and(|why| why.contains("not our kernel"))
+        connector
+            .status()
+            .link
+            .reason
+            .is_some_and(|why| why.contains("not our kernel"))
     })
     .await;
     connector.shutdown().await;

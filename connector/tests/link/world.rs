@@ -16,9 +16,7 @@ use provost_protocol::{
     enrolment::{EnrolAnswer, EnrolRequest, PublicKeyEntry},
     entity::*,
     frame::{FRAME_BYTES_MAX, FrameDecoder},
-    license::{
-        LicenseDocument, LicenseEntitlement, OfflinePolicies, RevocationTerms, license_id,
-    },
+    license::{LicenseDocument, LicenseEntitlement, OfflinePolicies, RevocationTerms, license_id},
     note::SignedTime,
     sign::{KeyId, Signer},
     token::EnrolmentToken,
@@ -77,7 +75,9 @@ impl World {
     pub(crate) fn token(&self) -> String {
         let id = "01890a5d-ac96-774b-bcce-b302099a805a".parse().unwrap();
         let addr = self.listener.local_addr().unwrap().to_string();
-        EnrolmentToken::new(&addr, id, [7; 16], self.authority.root_sha256()).unwrap().to_text()
+        EnrolmentToken::new(&addr, id, [7; 16], self.authority.root_sha256())
+            .unwrap()
+            .to_text()
     }
 
     /// Takes one enrolment request, and answers it or hangs up.
@@ -89,8 +89,10 @@ impl World {
         hex::decode_to_slice(&checked.cnf, &mut *self.cnf.lock().unwrap()).unwrap();
         if answering {
             let subject = (tenant(), runtime());
-            let issued =
-                self.authority.issue_runtime(&checked.csr, subject, now(), RUNTIME_TTL_MS).unwrap();
+            let issued = self
+                .authority
+                .issue_runtime(&checked.csr, subject, now(), RUNTIME_TTL_MS)
+                .unwrap();
             let key = PublicKeyEntry::of(&self.key.public_key());
             let answer = EnrolAnswer {
                 runtime_id: runtime(),
@@ -106,7 +108,11 @@ impl World {
             };
             let body = serde_json::to_string(&answer).unwrap();
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-            accepted.stream.write_all((head + &body).as_bytes()).await.unwrap();
+            accepted
+                .stream
+                .write_all((head + &body).as_bytes())
+                .await
+                .unwrap();
             accepted.stream.flush().await.unwrap();
         }
         request
@@ -129,8 +135,13 @@ impl World {
         let accepted = self.accepted().await;
         assert_eq!(accepted.alpn, Alpn::Provost1);
         assert_eq!(accepted.identity.unwrap().runtime, runtime());
-        let mut peer = Peer { stream: accepted.stream, frames: FrameDecoder::new(FRAME_BYTES_MAX) };
-        let ClientMessage::Hello(hello) = peer.hear().await else { panic!("no Hello") };
+        let mut peer = Peer {
+            stream: accepted.stream,
+            frames: FrameDecoder::new(FRAME_BYTES_MAX),
+        };
+        let ClientMessage::Hello(hello) = peer.hear().await else {
+            panic!("no Hello")
+        };
         (peer, hello)
     }
 
@@ -159,7 +170,9 @@ impl World {
     }
 
     pub(crate) fn time(&self) -> String {
-        SignedTime::sign(self.authority.install(), now(), &self.key).note().to_owned()
+        SignedTime::sign(self.authority.install(), now(), &self.key)
+            .note()
+            .to_owned()
     }
 
     pub(crate) fn license(&self, seq: u64, revision: u64) -> String {
@@ -180,7 +193,10 @@ impl World {
             nbf: at,
             expiry: at.plus_millis(HOUR_MS),
             grace_ms: HOUR_MS,
-            revocations: RevocationTerms { min_generation: 0, max_age_ms: None },
+            revocations: RevocationTerms {
+                min_generation: 0,
+                max_age_ms: None,
+            },
             revision,
             policies: OfflinePolicies {
                 security_level: SecurityLevel::Standard,
@@ -215,7 +231,9 @@ impl Peer {
             if let Some(body) = self.frames.next_frame().unwrap() {
                 return codec::decode(&body).unwrap();
             }
-            let read = within(self.stream.read_buf(self.frames.buffer_mut())).await.unwrap();
+            let read = within(self.stream.read_buf(self.frames.buffer_mut()))
+                .await
+                .unwrap();
             assert_ne!(read, 0, "the connector closed");
         }
     }
@@ -230,7 +248,8 @@ impl Peer {
     }
 
     pub(crate) async fn answer(&mut self, id: u64, outcome: Outcome) {
-        self.say(ServerMessage::Answer(Answer { id, outcome })).await;
+        self.say(ServerMessage::Answer(Answer { id, outcome }))
+            .await;
     }
 
     /// Plays the kernel until something comes that `wanted` picks; licenses have this text.
@@ -259,7 +278,10 @@ impl Peer {
                                 let event: serde_json::Value =
                                     serde_json::from_slice(event).unwrap();
                                 let id = event["event_id"].as_str().unwrap().parse().unwrap();
-                                Recorded { event_id: id, seq: 1 }
+                                Recorded {
+                                    event_id: id,
+                                    seq: 1,
+                                }
                             })
                             .collect(),
                     ),
@@ -278,10 +300,18 @@ impl Peer {
 
 /// The events of a type in an audit request.
 pub(crate) fn events_of(message: &ClientMessage, kind: &str) -> Option<serde_json::Value> {
-    let ClientMessage::Request(request) = message else { return None };
-    let Operation::Audit(events) = &request.operation else { return None };
-    let parsed = events.iter().map(|event| serde_json::from_slice(event).unwrap());
-    parsed.into_iter().find(|event: &serde_json::Value| event["type"] == kind)
+    let ClientMessage::Request(request) = message else {
+        return None;
+    };
+    let Operation::Audit(events) = &request.operation else {
+        return None;
+    };
+    let parsed = events
+        .iter()
+        .map(|event| serde_json::from_slice(event).unwrap());
+    parsed
+        .into_iter()
+        .find(|event: &serde_json::Value| event["type"] == kind)
 }
 
 /// One exchange with the local API.
@@ -291,7 +321,11 @@ pub(crate) async fn local(
     body: &str,
 ) -> (u16, serde_json::Value, String) {
     let mut stream = TcpStream::connect(connector.local_addr()).await.unwrap();
-    let host = if head.to_lowercase().contains("\nhost:") { "" } else { "Host: localhost\r\n" };
+    let host = if head.to_lowercase().contains("\nhost:") {
+        ""
+    } else {
+        "Host: localhost\r\n"
+    };
     let length = body.len();
     let text =
         format!("{head}\r\n{host}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}");
@@ -302,7 +336,11 @@ pub(crate) async fn local(
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or_default(), head.to_lowercase())
+    (
+        status,
+        serde_json::from_str(body).unwrap_or_default(),
+        head.to_lowercase(),
+    )
 }
 
 /// Registers; gives the head of later calls.
@@ -310,7 +348,8 @@ pub(crate) async fn registered(connector: &Connector) -> String {
     let body = format!(
         r#"{{"tenant_id":"{}","runtime_type":"custom","deployment_mode":"shared",
             "version":"{}","capabilities":[]}}"#,
-        tenant(), env!("CARGO_PKG_VERSION"),
+        tenant(),
+        env!("CARGO_PKG_VERSION"),
     );
     let head = "POST /kernel/runtimes/register HTTP/1.1\r\nX-Contract-Version: v0.1";
     let (status, answer, _) = local(connector, head, &body).await;
@@ -318,7 +357,8 @@ pub(crate) async fn registered(connector: &Connector) -> String {
     let token = answer["runtime_token"].as_str().unwrap();
     format!(
         "X-Contract-Version: v0.1\r\nX-Tenant-Id: {}\r\nX-Runtime-Id: {}\r\nAuthorization: Bearer {token}",
-        tenant(), runtime(),
+        tenant(),
+        runtime(),
     )
 }
 
@@ -330,7 +370,8 @@ pub(crate) async fn check(
 ) -> (u16, serde_json::Value) {
     let body = format!(
         r#"{{"tenant_id":"{}","runtime_id":"{}","feature":"{feature}","context":{context}}}"#,
-        tenant(), runtime(),
+        tenant(),
+        runtime(),
     );
     let head = format!("POST /kernel/entitlements/check HTTP/1.1\r\n{headers}");
     let (status, answer, _) = local(connector, &head, &body).await;
@@ -344,11 +385,15 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("within the deadline")
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("within the deadline")
 }
 
 pub(crate) fn desired(revision: u64) -> DesiredState {
