@@ -1,0 +1,186 @@
+//! The command line as people type it, and what it says to a kernel.
+
+mod kernel;
+
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+
+use super::*;
+
+/// Reads a line as a shell would, without quoting.
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(line.split_whitespace())
+}
+
+#[test]
+fn the_command_line_is_sound_and_every_command_says_what_it_does() {
+    fn walk(command: &clap::Command, path: &str) {
+        let path = format!("{path} {}", command.get_name());
+        assert!(
+            command.get_about().is_some(),
+            "{path} says nothing about itself"
+        );
+        for argument in command.get_arguments().filter(|one| !one.is_hide_set()) {
+            assert!(
+                argument.get_help().is_some(),
+                "{path}: {}",
+                argument.get_id()
+            );
+        }
+        command.get_subcommands().for_each(|one| walk(one, &path));
+    }
+    let mut command = Cli::command();
+    command.clone().debug_assert();
+    command.build();
+    command
+        .get_subcommands()
+        .filter(|one| one.get_name() != "help")
+        .for_each(|one| walk(one, ""));
+}
+
+#[test]
+fn the_top_level_names_the_commands_there_are() {
+    let mut command = Cli::command();
+    let shown: Vec<&str> = command
+        .get_subcommands()
+        .filter(|one| !one.is_hide_set())
+        .map(clap::Command::get_name)
+        .filter(|name| *name != "dev")
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "init",
+            "serve",
+            "config",
+            "status",
+            "tenant",
+            "token",
+            "runtime",
+            "grant",
+            "provider",
+            "license",
+            "audit",
+            "connector"
+        ]
+    );
+    let help = command.render_help().to_string();
+    let golden = "Governs every copy of a vendor's product, wherever it runs\n\n\
+                  Usage: provost [OPTIONS] <COMMAND>\n\n\
+                  Commands:\n  init ";
+    assert!(help.starts_with(golden), "{help}");
+}
+
+#[test]
+fn what_the_issue_asks_for_can_be_typed() {
+    for line in [
+        "provost init --data d --name Vendor --time-zone Europe/Lisbon --output json",
+        "provost serve --config f",
+        "provost serve --data d",
+        "provost config check --config f",
+        "provost status --admin http://127.0.0.1:1 --key-file f",
+        "provost tenant create Acme --type company --security-level enterprise --operator T",
+        "provost tenant list --limit 5 --output json",
+        "provost tenant show T",
+        "provost tenant suspend T --reason unpaid",
+        "provost tenant resume T",
+        "provost tenant attach T R",
+        "provost tenant detach T R",
+        "provost token create T --type app --mode on_prem --uses 2 --ttl 24h --out f",
+        "provost token list T",
+        "provost token revoke T T",
+        "provost runtime list T",
+        "provost runtime show T R",
+        "provost runtime suspend T R --reason r",
+        "provost runtime resume T R",
+        "provost runtime revoke T R",
+        "provost grant set T a.b:c --limit 10 --window month --mode warn --until 2027-01-01T00:00:00Z",
+        "provost grant set T a --limit unlimited --runtime R --idempotency-key k",
+        "provost grant list T",
+        "provost grant remove T a.b --runtime R",
+        "provost provider add T --issuer i --audience a --jwks-url u --require org=acme --individuals",
+        "provost provider add T --issuer i --audience a --jwks f --algorithm ES256 --algorithm EdDSA",
+        "provost provider list T",
+        "provost provider remove T T",
+        "provost license show T R",
+        "provost license show --file f",
+        "provost license verify f --key k --key l --cnf C --now 2027-01-01T00:00:00Z --highest 1.7",
+        "provost audit tail T -n 5 --follow",
+        "provost connector run --data d",
+    ] {
+        let line = line
+            .replace(" T", &format!(" {ID}"))
+            .replace(" R", &format!(" {ID}"));
+        let line = line.replace(" C ", &format!(" {} ", "ab".repeat(32)));
+        parse(&line).unwrap_or_else(|error| panic!("{line}\n{error}"));
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_a_mistake_of_usage() {
+    for (line, kind) in [
+        (
+            "provost",
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+        ),
+        ("provost top", ErrorKind::InvalidSubcommand),
+        ("provost init", ErrorKind::MissingRequiredArgument),
+        (
+            "provost serve --config f --data d",
+            ErrorKind::ArgumentConflict,
+        ),
+        ("provost tenant show 1", ErrorKind::ValueValidation),
+        (
+            "provost tenant create A --type guild",
+            ErrorKind::InvalidValue,
+        ),
+        ("provost tenant list --limit 0", ErrorKind::ValueValidation),
+        (
+            "provost tenant list --key pvk_x",
+            ErrorKind::UnknownArgument,
+        ),
+        (
+            "provost token create T --type app",
+            ErrorKind::MissingRequiredArgument,
+        ),
+        (
+            "provost token create T --type app --mode shared --ttl 1w",
+            ErrorKind::ValueValidation,
+        ),
+        ("provost grant set T a..b", ErrorKind::ValueValidation),
+        (
+            "provost grant set T a --limit 1.5",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "provost grant set T a --window fortnight",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "provost provider add T --issuer i --audience a",
+            ErrorKind::MissingRequiredArgument,
+        ),
+        (
+            "provost license verify f",
+            ErrorKind::MissingRequiredArgument,
+        ),
+        (
+            "provost license verify f --key k --cnf ab",
+            ErrorKind::ValueValidation,
+        ),
+        ("provost license show", ErrorKind::MissingRequiredArgument),
+        (
+            "provost license show T --file f",
+            ErrorKind::ArgumentConflict,
+        ),
+    ] {
+        let line = line.replace(" T", &format!(" {ID}"));
+        let error = parse(&line).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), kind, "{line}");
+        if kind != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}
+
+/// Some UUID of version 7.
+const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
