@@ -279,7 +279,10 @@ mod tests {
                 "old"
             };
             assert_eq!(found, expected, "{step:?}");
-            assert_eq!(json_files(folder.path()).unwrap(), [path.clone()]);
+            assert_eq!(
+                json_files(folder.path()).unwrap(),
+                std::slice::from_ref(&path)
+            );
             write(&path, b"\"later\"").unwrap();
             assert_eq!(read_json::<String>(&path).unwrap().unwrap(), "later");
         }

@@ -298,8 +298,8 @@ impl Tenants {
 /// Tenants of one shared runtime with a license: at about 20 KiB each, 200 MiB at the most.
 pub(crate) const TENANTS_MAX: usize = 10_000;
 
-/// Hello and the Welcome that answers it stay below 64 KiB; a state takes about 90 bytes. The kernel sends the
-/// desired state of the others when they are next acted for.
+/// Hello and the Welcome that answers it stay below 64 KiB; a state takes about 90 bytes. Of the
+/// others the kernel sends its directives all the same.
 const HELLO_REVISIONS_MAX: usize = 500;
 
 #[cfg(test)]
