@@ -39,7 +39,7 @@ pub(super) const ROUTES: &[Route] = &[
         method: Method::Get,
         path: "/v1/admin-keys",
         id: "list_admin_keys",
-        about: "Lists the admin keys of a tenant, without their secrets; of the caller's own unless another is named.",
+        about: "Lists the admin keys of a tenant (absent: the caller's own), without their secrets.",
         needs: Needs::Read,
         body: None,
         answer: (200, "AdminKeyPage"),
