@@ -222,7 +222,7 @@ impl Directory {
         let place = self.shared.spawner.place(&id);
         let house = Arc::clone(&self.shared.house);
         let published = Arc::new(Published::new(id));
-        let (policy, shown) = (self.shared.policy.clone(), Arc::clone(&published));
+        let (policy, shown) = (self.shared.policy, Arc::clone(&published));
         let born = self.shared.spawner.call_on(place, move || {
             let span = tracing::info_span!("tenant", tenant.id = %id);
             Guardian::new("tenant", span)
@@ -248,7 +248,7 @@ impl Directory {
         let record = found.runtime(id).ok_or(TenantError::NotFound)?;
         let place = self.shared.spawner.place(&tenant.id());
         let live = Arc::new(birth::live(tenant.id(), record));
-        let (weak, policy) = (Arc::downgrade(&self.shared), self.shared.policy.clone());
+        let (weak, policy) = (Arc::downgrade(&self.shared), self.shared.policy);
         let shown = Arc::clone(&live);
         let born = self.shared.spawner.call_on(place, move || {
             let span = tracing::info_span!("runtime", tenant.id = %tenant.id(), runtime.id = %id);

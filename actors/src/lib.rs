@@ -19,8 +19,15 @@
 //!
 //! Nobody asks upwards, so no two actors can ever wait for each other. A guardian owns its actor's
 //! only strong address and publishes it behind an `Arc`; [`Guarded`] handles borrow it for one
-//! message. An actor lives until it stops itself or its last `Guarded` handle is gone; children hold
-//! weak addresses of their parents.
+//! message. An actor lives until it stops itself or its last `Guarded` handle is gone.
+//!
+//! - The [`Directory`] owns the handles of tenants and live runtimes: one slot each, given back by
+//!   who sleeps, never made for who does not exist.
+//! - A runtime's actor owns a handle of its tenant and keeps it awake; the tenant knows nothing of
+//!   its runtimes' actors. A lost runtime's actor ends once the log says so.
+//! - A session owns a handle of its runtime, and watches the tenants it acts for; those watches
+//!   keep them awake, and the one not asked about for longest is let go.
+//! - An arbiter's wheel belongs to its runtimes' actors together.
 //!
 //! # What survives a crash
 //!
@@ -33,13 +40,20 @@
 //! # The parts
 //!
 //! - [`mod@ask`]: the only way to send a message, with a bound that holds and a deadline.
+//! - [`Directory`]: where tenants and live runtimes are found, woken, and missed after a restart.
+//! - [`TenantHandle`]: one tenant. Its actor alone appends to its log; what is durable is published
+//!   as a whole, and checks that take nothing read that and never wait.
+//! - [`RuntimeHandle`]: what is volatile about one runtime: pulse, health, session.
+//! - [`Gateway`]: the contract's calls, for HTTP and frames alike; who calls is judged on each.
+//! - [`mod@session`]: one connection of frames, over any stream.
+//! - [`House`]: what all of them share. [`TokenVerifier`] is the daemon's to implement.
 //! - [`guardian`]: supervision, because `actix::Supervisor` does not survive a panic.
 //! - [`spawner`]: the arbiters (threads) of the daemon, and which tenant lives on which.
 //! - [`wheel`]: one timer for all heartbeats of an arbiter, not one for each runtime.
 //! - [`clock`] and [`random`]: time and chance as values that tests hold in their hands.
 //!
 //! What actix 0.13.5 really does is pinned in `tests/actix_traps.rs`; each test there is the reason
-//! for one of the rules above.
+//! for one of the rules above. `tests/house/` shows the whole from outside, with time paused.
 
 pub mod ask;
 pub mod clock;

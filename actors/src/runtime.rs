@@ -6,6 +6,7 @@
 
 mod actor;
 mod handle;
+mod silence;
 
 pub use self::handle::{BeatAnswer, LiveRuntime, Opened, RuntimeHandle};
 pub(crate) use self::{

@@ -8,10 +8,10 @@ mod interests;
 mod opening;
 mod outgoing;
 mod reader;
+mod wake;
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, rc::Rc, time::Duration};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, rc::Rc};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use provost_kernel::session::{Effect, Ending, Input, Session};
 use provost_protocol::{
@@ -25,7 +25,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use self::{interests::Interests, outgoing::Outgoing, reader::FrameReader};
+use self::{interests::Interests, outgoing::Outgoing, reader::FrameReader, wake::Event};
 use crate::{Gateway, Known, Opened, Peer};
 
 /// What a session needs besides its stream.
@@ -83,16 +83,6 @@ struct Life<S> {
     told_to_drain: bool,
 }
 
-/// What wakes a session.
-enum Event {
-    Frame(Result<Option<Bytes>, ()>),
-    Answer(Answer),
-    Revised(TenantId),
-    Replaced,
-    Drain,
-    Tick,
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     async fn run(&mut self, read: ReadHalf<S>, mut answered: mpsc::Receiver<Answer>) -> Ending {
         let mut reader = FrameReader::new(read);
@@ -121,29 +111,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             if self.outgoing.is_broken() {
                 return Ending::Idle;
             }
-        }
-    }
-
-    async fn next(
-        &mut self,
-        reader: &mut FrameReader<S>,
-        answered: &mut mpsc::Receiver<Answer>,
-    ) -> Event {
-        let now = self.settings.gateway.directory().house().clock.now();
-        let wait = self
-            .machine
-            .deadline()
-            .map_or(u64::MAX, |at| at.millis_since(now).max(1));
-        let generation = self.machine.generation();
-        let draining = &mut self.settings.draining;
-        tokio::select! {
-            biased;
-            () = drained(draining), if !self.told_to_drain => Event::Drain,
-            () = replaced(&mut self.opened, generation) => Event::Replaced,
-            Some(answer) = answered.recv() => Event::Answer(answer),
-            tenant = revised(&mut self.interests) => Event::Revised(tenant),
-            frame = reader.next() => Event::Frame(frame),
-            () = tokio::time::sleep(Duration::from_millis(wait)) => Event::Tick,
         }
     }
 
@@ -214,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         }
         let (gateway, peer) = (self.settings.gateway.clone(), Rc::clone(&self.peer));
         let answers = self.answers.clone();
-        let _ = actix::spawn(async move {
+        drop(actix::spawn(async move {
             let Request {
                 id,
                 correlation_id,
@@ -228,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "the call failed")))
                 .unwrap_or_else(|problem| Outcome::Refused(problem.correlated(correlation_id)));
             let _ = answers.send(Answer { id, outcome }).await;
-        });
+        }));
     }
 
     async fn on_revised(&mut self, tenant: TenantId) -> Option<Ending> {
@@ -304,32 +271,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         self.outgoing.close().await;
         tracing::debug!(?ending, "session ended");
         ending
-    }
-}
-
-async fn drained(draining: &mut watch::Receiver<bool>) {
-    // An error means that nobody can stop the kernel any more: then nobody does.
-    if draining.wait_for(|draining| *draining).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-async fn replaced(opened: &mut Option<(Opened, Known)>, generation: u64) {
-    match opened {
-        Some((opened, _)) => {
-            let _ = opened
-                .generations
-                .wait_for(|newest| *newest > generation)
-                .await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
-async fn revised(interests: &mut Option<Interests>) -> TenantId {
-    match interests {
-        Some(interests) => interests.revised().await,
-        None => std::future::pending().await,
     }
 }
 

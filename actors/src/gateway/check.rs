@@ -6,13 +6,13 @@ use provost_kernel::{
     command::Consume,
 };
 use provost_protocol::{
-    Code, CorrelationId, Problem, Timestamp, entity::Feature, envelope::Idempotency,
-    verdict::Verdict, wire::Check,
+    Code, CorrelationId, Problem, entity::Feature, envelope::Idempotency, verdict::Verdict,
+    wire::Check,
 };
 use sha2::{Digest, Sha256};
 
 use super::{Gateway, Known, Peer};
-use crate::{TenantError, TenantHandle};
+use crate::{Meta, TenantError, TenantHandle};
 
 impl Gateway {
     pub(super) async fn check(
@@ -24,9 +24,8 @@ impl Gateway {
         check: Check,
     ) -> Result<Verdict, Problem> {
         if let Some(amount) = check.consume {
-            return self
-                .consume(peer, correlation_id, known, acted, check, amount)
-                .await;
+            let meta = peer.meta(correlation_id);
+            return self.consume(meta, known, acted, check, amount).await;
         }
         let view = acted.view();
         let facts = view
@@ -38,30 +37,22 @@ impl Gateway {
             consume: None,
         };
         let judgement = evaluate(&facts, &*view, &question, now);
-        self.record_override(
-            peer,
-            correlation_id,
-            acted,
-            &question.feature,
-            &judgement,
-            now,
-        )
-        .await;
+        let meta = peer.meta(correlation_id);
+        self.record_override(meta, known, acted, &question.feature, &judgement)
+            .await;
         Ok(judgement.verdict)
     }
 
     async fn consume(
         &self,
-        peer: &Peer,
-        correlation_id: CorrelationId,
+        mut meta: Meta,
         known: &Known,
         acted: &TenantHandle,
         check: Check,
         amount: u64,
     ) -> Result<Verdict, Problem> {
-        let mut meta = peer.meta(correlation_id);
         meta.idempotency = check.idempotency.map(|key| Idempotency {
-            scope: format!("runtime/{}", peer.identity.runtime),
+            scope: format!("runtime/{}", known.caller.runtime),
             key: key.to_string(),
             request_sha256: sha256_hex(format!("consume\n{}\n{amount}", check.feature).as_bytes()),
         });
@@ -87,17 +78,17 @@ impl Gateway {
     /// What a mode let through is recorded, once a minute for each runtime, feature and reason.
     async fn record_override(
         &self,
-        peer: &Peer,
-        correlation_id: CorrelationId,
+        meta: Meta,
+        known: &Known,
         acted: &TenantHandle,
         feature: &Feature,
         judgement: &Judgement,
-        now: Timestamp,
     ) {
         let (Some(reason), Some((grant, _))) = (judgement.overridden, &judgement.matched) else {
             return;
         };
-        let runtime = peer.identity.runtime;
+        let runtime = known.caller.runtime;
+        let now = self.directory.house().clock.now();
         if !self
             .throttle
             .admits((acted.id(), runtime, feature.clone(), reason), now)
@@ -110,7 +101,7 @@ impl Gateway {
             mode: grant.mode,
             reason,
         };
-        if let Err(error) = acted.execute(command, peer.meta(correlation_id)).await {
+        if let Err(error) = acted.execute(command, meta).await {
             tracing::warn!(%error, "an overridden denial was not recorded");
         }
     }

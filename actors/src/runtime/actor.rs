@@ -2,22 +2,23 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
-};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use provost_kernel::{
     Command, EntityKey,
     liveness::{Pulse, Rhythm},
 };
 use provost_protocol::{
     CorrelationId, RuntimeId, TenantId, Timestamp,
-    entity::{Health, Liveness, RuntimeStatus},
+    entity::{Health, RuntimeStatus},
     envelope::{ActorRef, Source},
 };
 
 use tokio::sync::watch;
 
-use super::handle::{BeatAnswer, Live, Opened};
+use super::{
+    handle::{BeatAnswer, Live, Opened},
+    silence::LOST_AGAIN_MS,
+};
 use crate::{
     Ask, LocalWheel, Meta, TenantError, TenantHandle, answers,
     house::House,
@@ -80,7 +81,7 @@ pub(crate) struct Tick {
 }
 
 impl RuntimeActor {
-    fn status(&mut self) -> RuntimeStatus {
+    pub(super) fn status(&mut self) -> RuntimeStatus {
         let view = self.tenant.view();
         if let Some(runtime) = view.runtime(self.id) {
             self.status = runtime.status;
@@ -89,16 +90,16 @@ impl RuntimeActor {
     }
 
     /// Whether the log calls the runtime lost; unknown while its tenant is rebuilt.
-    fn is_lost_in_log(&self) -> Option<bool> {
+    pub(super) fn is_lost_in_log(&self) -> Option<bool> {
         let view = self.tenant.view();
         view.runtime(self.id).map(|runtime| runtime.lost)
     }
 
-    fn is_connected(&self) -> bool {
+    pub(super) fn is_connected(&self) -> bool {
         self.session.is_some() && self.live.look().connected
     }
 
-    fn say(&self, change: PresenceChange) {
+    pub(super) fn say(&self, change: PresenceChange) {
         self.tenant.presence(Presence {
             runtime: self.id,
             change,
@@ -106,7 +107,7 @@ impl RuntimeActor {
     }
 
     /// A rebuilt tenant holds nothing any more: what this actor looks at is loaded again.
-    fn hold_again(&self, ctx: &mut Context<Self>) {
+    pub(super) fn hold_again(&self, ctx: &mut Context<Self>) {
         let (tenant, key) = (self.tenant.clone(), EntityKey::Runtime(self.id));
         if tenant.view().get(&key).is_none() {
             let hold = async move { tenant.hold(vec![key]).await };
@@ -118,7 +119,7 @@ impl RuntimeActor {
         (self.tenant.id(), self.id)
     }
 
-    fn schedule(&self) {
+    pub(super) fn schedule(&self) {
         match self.pulse.deadline() {
             Some(deadline) => self.wheel.schedule(self.key(), deadline),
             // Silent, it stays until the log says so and its session has ended.
@@ -129,7 +130,7 @@ impl RuntimeActor {
         }
     }
 
-    fn show(&self) {
+    pub(super) fn show(&self) {
         let (liveness, last_beat) = (self.pulse.liveness(), self.pulse.last_beat());
         self.live.change(|live| {
             live.liveness = liveness;
@@ -274,45 +275,6 @@ impl Handler<CloseSession> for RuntimeActor {
         }
     }
 }
-
-impl Handler<Tick> for RuntimeActor {
-    type Result = ();
-
-    fn handle(&mut self, tick: Tick, ctx: &mut Self::Context) {
-        // The wheel is the authority: by what it was late, it moved the deadline on.
-        if let Some(deadline) = self.pulse.deadline() {
-            self.pulse.kernel_slept(tick.now.millis_since(deadline));
-        }
-        self.pulse.tick(tick.now);
-        if self.pulse.liveness() == Liveness::Lost && self.is_settled(ctx) {
-            self.show();
-            return ctx.stop();
-        }
-        self.schedule();
-        self.show();
-    }
-}
-
-impl RuntimeActor {
-    /// Whether a lost runtime needs no actor: the log knows, and no session is open.
-    fn is_settled(&mut self, ctx: &mut Context<Self>) -> bool {
-        let known = match self.is_lost_in_log() {
-            Some(known) => known || self.status() == RuntimeStatus::Revoked,
-            None => {
-                self.hold_again(ctx);
-                false
-            }
-        };
-        if !known {
-            self.say(PresenceChange::Lost);
-        }
-        known && !self.is_connected()
-    }
-}
-
-/// How often a silent runtime looks whether its silence is in the log: a full disk is freed by a
-/// person, and nobody waits for this.
-const LOST_AGAIN_MS: u64 = 5_000;
 
 /// Heartbeats and session changes of one runtime: more than a few waiting are a fault of its own.
 const MAILBOX_MAX: usize = 16;

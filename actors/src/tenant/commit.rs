@@ -136,10 +136,8 @@ impl TenantActor {
     ) -> Result<(Vec<Stamped>, State), TenantError> {
         let mut pending = self.pending.clone();
         let epoch = pending.epoch().max(FIRST_EPOCH);
-        let mut seq = self.pending_seq;
         let mut stamped = Vec::with_capacity(events.len());
-        for event in events {
-            seq += 1;
+        for (seq, event) in (self.pending_seq + 1..).zip(events) {
             let meta = meta_of(&event);
             // The first event speaks for all of its command; a refusal binds nobody.
             let speaks = stamped.is_empty() && !matches!(event, Event::QuotaDenied(_));

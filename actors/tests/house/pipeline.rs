@@ -23,10 +23,13 @@ async fn what_comes_while_an_append_is_under_way_travels_together_in_the_next() 
         world.store.take_appends(tenant);
         world.store.hold_appends();
 
-        let takes: Vec<_> = (1..=8)
-            .map(|key| {
+        let takes: Vec<_> = (0..8)
+            .map(|_| {
                 let (world, peer) = (world.clone(), peer.clone());
-                spawn_local(async move { world.consume(&peer, 3, key).await })
+                spawn_local(async move {
+                    let take = check("seats", Some(3), None);
+                    world.call(&peer, tenant, take).await.map(checked)
+                })
             })
             .collect();
         settle().await;

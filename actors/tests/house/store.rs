@@ -23,7 +23,6 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 struct Shared {
     appends_open: watch::Sender<bool>,
-    reads_open: watch::Sender<bool>,
     appends: Mutex<Vec<(TenantId, usize)>>,
     /// The append that many from now meets this.
     fault: Mutex<Option<(u64, Fault)>>,
@@ -53,7 +52,6 @@ impl Gate {
     pub(crate) fn new() -> Self {
         let shared = Shared {
             appends_open: watch::Sender::new(true),
-            reads_open: watch::Sender::new(true),
             appends: Mutex::default(),
             fault: Mutex::default(),
             panics: Mutex::default(),
@@ -72,15 +70,6 @@ impl Gate {
 
     pub(crate) fn release_appends(&self) {
         self.shared.appends_open.send_replace(true);
-    }
-
-    /// From here on reads of entities and earlier events wait.
-    pub(crate) fn hold_reads(&self) {
-        self.shared.reads_open.send_replace(false);
-    }
-
-    pub(crate) fn release_reads(&self) {
-        self.shared.reads_open.send_replace(true);
     }
 
     /// The `nth` append from here (the first is 1) meets a fault.
@@ -131,14 +120,6 @@ impl Gate {
             panic!("told to");
         }
     }
-
-    fn after_gate<T: Send + 'static>(&self, read: Pending<T>) -> Pending<T> {
-        let mut open = self.shared.reads_open.subscribe();
-        Box::pin(async move {
-            open.wait_for(|open| *open).await.unwrap();
-            read.await
-        })
-    }
 }
 
 impl Backend for Gate {
@@ -174,7 +155,7 @@ impl Backend for Gate {
         tenant: TenantId,
         keys: Vec<EntityKey>,
     ) -> Pending<Result<Vec<Found>, ReadError>> {
-        self.after_gate(self.memory.entities(tenant, keys))
+        self.memory.entities(tenant, keys)
     }
 
     fn scan(
@@ -193,7 +174,7 @@ impl Backend for Gate {
         keys: Vec<LookupKey>,
         since: Timestamp,
     ) -> Pending<Result<Vec<Option<StoredEvent>>, ReadError>> {
-        self.after_gate(self.memory.find(tenant, keys, since))
+        self.memory.find(tenant, keys, since)
     }
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {

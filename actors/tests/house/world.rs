@@ -55,6 +55,12 @@ impl World {
         Self::over(self.store.clone(), self.clock.now())
     }
 
+    /// As [`restarted`](Self::restarted), so many days later.
+    pub(crate) fn restarted_after(&self, days: u64) -> Self {
+        let then = self.clock.now().plus_millis(days * 24 * HOUR_MS);
+        Self::over(self.store.clone(), then)
+    }
+
     fn over(store: Gate, now: Timestamp) -> Self {
         let standing = Arc::new(Revoked::default());
         let clock = RuntimeClock::starting_at(now);
