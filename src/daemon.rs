@@ -104,9 +104,8 @@ async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
     limits::survive_large_files()?;
-    match limits::raise_open_files() {
-        Ok(files) => tracing::info!(found = ?files.found, raised = ?files.raised, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    if let Err(error) = limits::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files could not be raised");
     }
     let notify = Notify::from_env();
     let install = Install::load(&config.data_dir)?;

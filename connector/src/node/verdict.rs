@@ -25,9 +25,11 @@ pub(crate) struct Asked {
     pub(crate) correlation: CorrelationId,
 }
 
-/// The report of a local verdict.
+/// The report of a verdict that was handed to the product.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
+    /// Who decided: this connector, or the kernel it asked.
+    by: &'static str,
     feature: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<&'a str>,
@@ -44,7 +46,9 @@ struct Report<'a> {
 }
 
 impl Node {
-    /// Answers a check. A verdict given here is durably spooled before it is answered.
+    /// Answers a check. The verdict is durably spooled before it is answered, also where the kernel
+    /// gave it: so the log says of every page and every denial what it came from. What the kernel
+    /// took from a quota stands in its own log already.
     pub(crate) async fn check(&self, asked: &Asked) -> Result<Verdict, Problem> {
         let online = self.link.settled().await;
         if !online {
@@ -74,7 +78,12 @@ impl Node {
         }
         match self.ask_kernel(asked).await {
             Err(_) => self.decide_here(asked, false).await,
-            Ok(answer) => answer,
+            Ok(answer) => {
+                let verdict = answer?;
+                let judged = Judgement { verdict, matched: None, overridden: None };
+                self.report_verdict(asked, &judged, true, BY_KERNEL).await?;
+                Ok(judged.verdict)
+            }
         }
     }
 
@@ -130,10 +139,22 @@ impl Node {
         judged: Judgement,
         online: bool,
     ) -> Result<Verdict, Problem> {
+        self.report_verdict(asked, &judged, online, BY_CONNECTOR).await?;
+        Ok(judged.verdict)
+    }
+
+    async fn report_verdict(
+        &self,
+        asked: &Asked,
+        judged: &Judgement,
+        online: bool,
+        by: &'static str,
+    ) -> Result<(), Problem> {
         let held = self.core.tenants.find(asked.tenant);
         let license = held.as_ref().and_then(|held| held.license.as_ref());
         let feature = &asked.question.feature;
         let report = Report {
+            by,
             feature: feature.key(),
             resource: feature.resource(),
             consume: asked.question.consume,
@@ -145,8 +166,9 @@ impl Node {
             revision: license.map_or(0, |license| license.document.revision),
             online,
         };
-        self.report(VERDICT, asked.tenant, asked.correlation, &report)
-            .await?;
-        Ok(judged.verdict)
+        self.report(VERDICT, asked.tenant, asked.correlation, &report).await
     }
 }
+
+const BY_CONNECTOR: &str = "connector";
+const BY_KERNEL: &str = "kernel";
