@@ -7,6 +7,8 @@ use provost_protocol::{
     wire::{Operation, Outcome},
 };
 
+use tokio::task::spawn_local;
+
 use super::world::*;
 
 #[tokio::test(start_paused = true)]
@@ -71,6 +73,32 @@ async fn a_whole_batch_sent_again_after_a_restart_and_weeks_records_nothing_twic
         let much_later = world.restarted_after(21);
         assert_eq!(send(&much_later, &peer, batch).await.unwrap(), first);
         assert_eq!(world.count(tenant, "audit.recorded").await, 1_000);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_remembered_when_asked_and_pushed_out_before_it_was_judged_is_looked_up_again() {
+    local(async {
+        let world = World::new();
+        let tenant = world.tenant(1, None).await;
+        let peer = world.runtime(tenant, 5, DeploymentMode::OnPrem).await;
+        let batch = |batch: u8, count: u16| {
+            let events = (0..count).map(|n| event(&peer, tenant, batch, n, "{}"));
+            events.collect::<Vec<_>>()
+        };
+        let first = send(&world, &peer, batch(1, 500)).await.unwrap();
+        world.store.hold_searches(true);
+        let sends = [batch(2, 1_000), [batch(1, 500), batch(3, 1)].concat()].map(|events| {
+            let (world, peer) = (world.clone(), peer.clone());
+            spawn_local(async move { send(&world, &peer, events).await })
+        });
+        settle().await;
+        world.store.hold_searches(false);
+        let [flood, repeated] = sends;
+        flood.await.unwrap().unwrap();
+        assert_eq!(repeated.await.unwrap().unwrap()[..500], first);
+        assert_eq!(world.count(tenant, "audit.recorded").await, 1_501);
     })
     .await;
 }

@@ -93,6 +93,22 @@ async fn a_tenant_that_commits_all_the_time_still_records_who_was_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_return_one_after_the_other_do_not_put_the_record_off() {
+    local(async {
+        let world = World::new();
+        let (tenant, peers) = fleet(&world, 12).await;
+        seconds(45).await;
+        for peer in &peers {
+            world.beat(peer).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let events = world.count(tenant, RETURNED).await;
+        assert!((3..=6).contains(&events), "{events} events in six seconds");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_loss_that_could_not_be_written_is_written_once_the_disk_is_free() {
     local(async {
         let world = World::new();

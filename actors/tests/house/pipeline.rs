@@ -138,6 +138,8 @@ async fn what_is_loaded_while_an_append_is_under_way_is_still_there_when_it_is_d
         let world = World::new();
         let tenant = world.tenant(1, None).await;
         let peer = world.runtime(tenant, 5, DeploymentMode::OnPrem).await;
+        // Active already: its heartbeats cause no append that would bring it back.
+        world.beat(&peer).await.unwrap();
         let world = world.restarted();
         let handle = world.handle(tenant).await;
         world.store.hold_appends();

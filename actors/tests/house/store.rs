@@ -23,6 +23,7 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 struct Shared {
     appends_open: watch::Sender<bool>,
+    searches_open: watch::Sender<bool>,
     appends: Mutex<Vec<(TenantId, usize)>>,
     /// The append that many from now meets this.
     fault: Mutex<Option<(u64, Fault)>>,
@@ -52,6 +53,7 @@ impl Gate {
     pub(crate) fn new() -> Self {
         let shared = Shared {
             appends_open: watch::Sender::new(true),
+            searches_open: watch::Sender::new(true),
             appends: Mutex::default(),
             fault: Mutex::default(),
             panics: Mutex::default(),
@@ -70,6 +72,11 @@ impl Gate {
 
     pub(crate) fn release_appends(&self) {
         self.shared.appends_open.send_replace(true);
+    }
+
+    /// From here on searches for earlier events wait, or go on.
+    pub(crate) fn hold_searches(&self, hold: bool) {
+        self.shared.searches_open.send_replace(!hold);
     }
 
     /// The `nth` append from here (the first is 1) meets a fault.
@@ -174,7 +181,14 @@ impl Backend for Gate {
         keys: Vec<LookupKey>,
         since: Timestamp,
     ) -> Pending<Result<Vec<Option<StoredEvent>>, ReadError>> {
-        self.memory.find(tenant, keys, since)
+        let (found, mut open) = (
+            self.memory.find(tenant, keys, since),
+            self.shared.searches_open.subscribe(),
+        );
+        Box::pin(async move {
+            open.wait_for(|open| *open).await.unwrap();
+            found.await
+        })
     }
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {
