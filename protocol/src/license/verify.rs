@@ -65,7 +65,10 @@ fn genuine(bytes: &[u8], keys: &[VerifyingKey]) -> Result<LicenseDocument, Refus
         .find(|key| verify_signature(key.public_key(), message.as_bytes(), &signature).is_ok());
     let Some(signer) = signer else {
         // Nobody vouches for these bytes; the name in them only words the refusal.
-        let claimed = payload::claimed_key(&payload)?;
+        let Ok(claimed) = payload::claimed_key(&payload) else {
+            let detail = "no key held here signed it, and it names none";
+            return Err(Refused::new(Verdict::SignatureInvalid, detail));
+        };
         return Err(if keys.iter().any(|key| *key.kid() == claimed) {
             Refused::new(
                 Verdict::SignatureInvalid,
