@@ -58,25 +58,41 @@ pub enum DevChild {
     Issuer(provost_courses::issuer::Config),
 }
 
-/// Runs `provost dev`.
-pub async fn execute(args: DevArgs) -> ExitCode {
-    let outcome = if args.check {
-        let options = CheckOptions { json: args.json, sabotage: args.sabotage };
-        check::run(options).await
-    } else {
-        live(args).await.map(|()| ExitCode::SUCCESS)
+/// Runs `provost dev`; blocks until it ends. To be called outside any async runtime.
+///
+/// Everything happens on this thread: children die with the *thread* that started them.
+#[must_use]
+pub fn run(args: DevArgs) -> ExitCode {
+    let work = async {
+        if args.check {
+            let options = CheckOptions { json: args.json, sabotage: args.sabotage };
+            check::run(options).await
+        } else {
+            live(args).await.map(|()| ExitCode::SUCCESS)
+        }
     };
-    outcome.unwrap_or_else(|error| {
-        evidence::complain(&format!("provost dev: {error:#}"));
+    finished(tokio::runtime::Builder::new_current_thread(), work)
+}
+
+/// Runs one of the child processes until it is told to stop.
+#[must_use]
+pub fn run_child(child: DevChild) -> ExitCode {
+    let work = async { serve(child).await.map(|()| ExitCode::SUCCESS) };
+    finished(tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+fn finished(
+    mut runtime: tokio::runtime::Builder,
+    work: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> ExitCode {
+    let done = runtime.enable_all().build().context("starting").and_then(|it| it.block_on(work));
+    done.unwrap_or_else(|error| {
+        evidence::complain(&format!("provost: {error:#}"));
         ExitCode::FAILURE
     })
 }
 
-/// Runs one of the child processes until it is told to stop.
-///
-/// # Errors
-/// What the child says.
-pub async fn child(child: DevChild) -> anyhow::Result<()> {
+async fn serve(child: DevChild) -> anyhow::Result<()> {
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;
     };

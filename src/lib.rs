@@ -6,6 +6,8 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+#[cfg(feature = "dev")]
+pub mod dev;
 pub mod idp;
 pub mod init;
 pub mod install;
