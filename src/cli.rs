@@ -45,39 +45,60 @@ use self::{
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Print answers for people or for programs
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    output: Format,
+    /// Ends with this process: for the children of `provost dev`
+    #[cfg(feature = "dev")]
+    #[arg(long, global = true, hide = true)]
+    parent: Option<i32>,
 }
 
 /// Everything that can be asked for.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make an installation in an empty folder: keys, internal tenant, first admin key
-    Init(local::InitArgs),
+    Init(Printing<local::InitArgs>),
     /// Run the kernel until it is told to stop
     Serve(local::ConfigArgs),
     /// Look at configuration files
-    #[command(subcommand)]
-    Config(local::ConfigCommand),
+    Config(Printing<local::ConfigGroup>),
     /// Show how a running kernel does
-    Status(AdminArgs),
+    Status(Printing<AdminArgs>),
     /// Tenants: who is governed
-    Tenant(Asking<tenant::TenantCommand>),
+    Tenant(Printing<Asking<tenant::TenantCommand>>),
     /// Enrolment tokens: what lets a runtime in
-    Token(Asking<token::TokenCommand>),
+    Token(Printing<Asking<token::TokenCommand>>),
     /// Runtimes: what is governed
-    Runtime(Asking<runtime::RuntimeCommand>),
+    Runtime(Printing<Asking<runtime::RuntimeCommand>>),
     /// Entitlements: what a tenant may do, and how much of it
-    Grant(Asking<grant::GrantCommand>),
+    Grant(Printing<Asking<grant::GrantCommand>>),
     /// Identity providers: who vouches for a tenant's people
-    Provider(Asking<provider::ProviderCommand>),
+    Provider(Printing<Asking<provider::ProviderCommand>>),
     /// Licenses: what a runtime goes on with when the kernel is away
-    License(license::LicenseArgs),
+    License(Printing<license::LicenseGroup>),
     /// A tenant's log
-    Audit(Asking<audit::AuditCommand>),
+    Audit(Printing<Asking<audit::AuditCommand>>),
     /// The runtime's side: enroll, run, ask
     Connector(ConnectorCommand),
+    /// Everything on this machine, for a developer: real mutual TLS, real processes
+    #[cfg(feature = "dev")]
+    Dev(crate::dev::DevArgs),
+    #[cfg(feature = "dev")]
+    #[command(flatten)]
+    DevChild(crate::dev::DevChild),
+}
+
+/// A command that prints an answer. The connector's commands are not among them: they have an
+/// `--output` of their own.
+#[derive(Debug, clap::Args)]
+struct Printing<A: clap::Args> {
+    #[command(flatten)]
+    args: A,
+    /// Print answers for people or for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    /// Ends with this process: for the children of `provost dev`
+    #[cfg(feature = "dev")]
+    #[arg(long, global = true, hide = true)]
+    parent: Option<i32>,
 }
 
 /// A group of commands that ask a running kernel.
@@ -100,27 +121,42 @@ trait Ask {
 /// Blocks for as long as the command runs. To be called outside any async runtime.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
-    let output = Output::new(cli.output);
+    #[cfg(feature = "dev")]
+    if let Some(parent) = cli.parent
+        && crate::dev::die_with_parent(parent).is_err()
+    {
+        return Exit::Internal.into();
+    }
     let done = match cli.command {
-        Command::Init(args) => local::init(args, &output),
+        Command::Init(asked) => asked.run(local::init),
         Command::Serve(args) => local::serve(&args),
-        Command::Config(command) => local::config(&command, &output),
-        Command::Status(admin) => block_on(local::status(admin, &output)),
-        Command::Tenant(asking) => asking.run(&output),
-        Command::Token(asking) => asking.run(&output),
-        Command::Runtime(asking) => asking.run(&output),
-        Command::Grant(asking) => asking.run(&output),
-        Command::Provider(asking) => asking.run(&output),
-        Command::License(args) => license::run(args, &output),
-        Command::Audit(asking) => asking.run(&output),
+        Command::Config(asked) => asked.run(local::config),
+        Command::Status(asked) => asked.run(|admin, output| block_on(local::status(admin, output))),
+        Command::Tenant(asked) => asked.run(Asking::run),
+        Command::Token(asked) => asked.run(Asking::run),
+        Command::Runtime(asked) => asked.run(Asking::run),
+        Command::Grant(asked) => asked.run(Asking::run),
+        Command::Provider(asked) => asked.run(Asking::run),
+        Command::License(asked) => asked.run(license::run),
+        Command::Audit(asked) => asked.run(Asking::run),
         Command::Connector(command) => return connector(command),
+        #[cfg(feature = "dev")]
+        Command::Dev(args) => return crate::dev::run(args),
+        #[cfg(feature = "dev")]
+        Command::DevChild(child) => return crate::dev::run_child(child),
     };
     match done {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
-            output.complain(&failure);
+            output::complain(&failure);
             failure.exit().into()
         }
+    }
+}
+
+impl<A: clap::Args> Printing<A> {
+    fn run(self, work: impl FnOnce(A, &Output) -> Result<(), Failure>) -> Result<(), Failure> {
+        work(self.args, &Output::new(self.output))
     }
 }
 

@@ -83,11 +83,7 @@ async fn vouched_by(
     token: &Token<'_>,
     now: Timestamp,
 ) -> Result<(), TokenRefused> {
-    if !settings
-        .algorithms
-        .iter()
-        .any(|name| *name == token.algorithm_name)
-    {
+    if !settings.algorithms.contains(&token.algorithm_name) {
         return Err(TokenRefused::Refused(
             "its algorithm is not one of the provider's",
         ));

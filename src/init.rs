@@ -114,6 +114,11 @@ pub enum InitError {
 /// # Errors
 /// [`InitError`]; an installation that is there already is left exactly as it is.
 pub fn initialise(init: &Init) -> Result<Initialised, InitError> {
+    let init = &Init {
+        // What is printed must hold from any folder.
+        data_dir: std::path::absolute(&init.data_dir).map_err(InitError::Folder)?,
+        ..init.clone()
+    };
     require_empty(&init.data_dir)?;
     let (now, random) = (SystemClock.now(), SystemRandom);
     let install = Install {

@@ -71,17 +71,30 @@ impl Ask for AuditCommand {
             let newest: Page<Event> = client.list(&path, 1).await?;
             last = newest.items.first().map_or(Ok(0), Event::seq)?;
         }
-        while args.follow {
-            let query = [("after", last.to_string()), ("limit", FOLLOWED.to_string())];
-            let page: Page<Event> = client.get(&path, &query).await?;
-            for event in &page.items {
-                last = event.print(output)?;
-            }
-            if page.items.len() < FOLLOWED {
-                tokio::time::sleep(FOLLOW_EVERY).await;
-            }
+        if args.follow {
+            follow(client, output, &path, last).await
+        } else {
+            Ok(())
         }
-        Ok(())
+    }
+}
+
+/// Prints every event after `last`, until the process is stopped or the kernel goes away.
+async fn follow(
+    client: &Client,
+    output: &Output,
+    path: &[&str],
+    mut last: u64,
+) -> Result<(), Failure> {
+    loop {
+        let query = [("after", last.to_string()), ("limit", FOLLOWED.to_string())];
+        let page: Page<Event> = client.get(path, &query).await?;
+        for event in &page.items {
+            last = event.print(output)?;
+        }
+        if page.items.len() < FOLLOWED {
+            tokio::time::sleep(FOLLOW_EVERY).await;
+        }
     }
 }
 

@@ -14,13 +14,13 @@ use crate::admin::view::Page;
 #[derive(Debug, Clone, Args)]
 pub(super) struct AdminArgs {
     /// Where the kernel's admin API is; plain http on this machine only
-    #[arg(long, value_name = "URL", env = "PROVOST_ADMIN", default_value = ADMIN_URL)]
+    #[arg(long, global = true, value_name = "URL", env = "PROVOST_ADMIN", default_value = ADMIN_URL)]
     admin: Url,
     /// The file that holds the admin key
-    #[arg(long, value_name = "FILE", env = "PROVOST_KEY_FILE", default_value = KEY_FILE)]
+    #[arg(long, global = true, value_name = "FILE", env = "PROVOST_KEY_FILE", default_value = KEY_FILE)]
     key_file: PathBuf,
     /// Names a change, so that repeating it within 24 hours changes nothing more
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, global = true, value_name = "KEY")]
     idempotency_key: Option<String>,
 }
 

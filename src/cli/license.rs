@@ -19,7 +19,7 @@ use super::{
 use crate::admin::view::License;
 
 #[derive(Debug, Args)]
-pub(super) struct LicenseArgs {
+pub(super) struct LicenseGroup {
     #[command(subcommand)]
     command: LicenseCommand,
 }
@@ -50,8 +50,8 @@ struct ShowArgs {
 }
 
 /// Shows or verifies.
-pub(super) fn run(args: LicenseArgs, output: &Output) -> Result<(), Failure> {
-    match args.command {
+pub(super) fn run(group: LicenseGroup, output: &Output) -> Result<(), Failure> {
+    match group.command {
         LicenseCommand::Verify(args) => verify::verify(&args, output),
         LicenseCommand::Show(ShowArgs {
             file: Some(path), ..

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     client::{AdminArgs, Client},
     exit::Failure,
-    output::Output,
+    output::{Output, told},
 };
 use crate::{
     admin::view::Status,
@@ -45,9 +45,16 @@ pub(super) struct ConfigArgs {
     data: Option<PathBuf>,
 }
 
+/// Commands about configurations.
+#[derive(Debug, Args)]
+pub(super) struct ConfigGroup {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
 /// What can be done with a configuration.
 #[derive(Debug, Subcommand)]
-pub(super) enum ConfigCommand {
+enum ConfigCommand {
     /// Say whether a configuration file can be used, and where it is wrong
     Check(ConfigArgs),
 }
@@ -111,8 +118,8 @@ pub(super) fn serve(args: &ConfigArgs) -> Result<(), Failure> {
 }
 
 /// Says whether a configuration can be used.
-pub(super) fn config(command: &ConfigCommand, output: &Output) -> Result<(), Failure> {
-    let ConfigCommand::Check(args) = command;
+pub(super) fn config(group: ConfigGroup, output: &Output) -> Result<(), Failure> {
+    let ConfigCommand::Check(args) = group.command;
     let config = args.load()?;
     if output.is_json() {
         return output.json(&json!({
@@ -158,18 +165,6 @@ async fn told_to_stop() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-}
-
-/// An error with its causes, in one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(one) = cause {
-        text.push_str(": ");
-        text.push_str(&one.to_string());
-        cause = one.source();
-    }
-    text
 }
 
 /// A path as a POSIX shell takes it.

@@ -92,19 +92,24 @@ impl Output {
             eprintln!("{text}");
         }
     }
+}
 
-    /// Says why nothing came of a command, with every cause.
-    #[expect(clippy::print_stderr, reason = "a command's complaint")]
-    pub(super) fn complain(&self, failure: &Failure) {
-        let mut text = failure.to_string();
-        let mut cause = failure.source();
-        while let Some(one) = cause {
-            text.push_str(": ");
-            text.push_str(&one.to_string());
-            cause = one.source();
-        }
-        eprintln!("error: {}", clean(&text));
+/// Says why nothing came of a command, with every cause.
+#[expect(clippy::print_stderr, reason = "a command's complaint")]
+pub(super) fn complain(failure: &Failure) {
+    eprintln!("error: {}", clean(&told(failure)));
+}
+
+/// An error with its causes, in one line.
+pub(super) fn told(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(one) = cause {
+        text.push_str(": ");
+        text.push_str(&one.to_string());
+        cause = one.source();
     }
+    text
 }
 
 /// Takes out what would move a terminal's cursor or colour its text: names come from elsewhere.

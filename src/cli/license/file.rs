@@ -94,3 +94,42 @@ const END: &str = "-----END PUBLIC KEY-----";
 const ED25519_SPKI_HEAD: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_from_hex_and_from_pem_alike() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = provost_certs::Ed25519Key::create(&dir.path().join("key")).unwrap();
+        let public = provost_protocol::sign::Signer::public_key(&key);
+        let path = dir.path().join("key.pem");
+        std::fs::write(&path, key.public_key_pem()).unwrap();
+        let from_pem = public_key(path.to_str().unwrap()).unwrap();
+        assert_eq!(from_pem, public_key(&hex::encode(public)).unwrap());
+        assert_eq!(from_pem.public_key(), &public);
+    }
+
+    #[test]
+    fn what_is_no_ed25519_key_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.pem");
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        for (text, why) in [
+            (pair.public_key_pem(), "not an Ed25519 key"),
+            (pair.serialize_pem(), "no public key in PEM"),
+            (format!("{BEGIN}\n!\n{END}"), "not base64"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let failure = public_key(path.to_str().unwrap()).unwrap_err();
+            assert!(failure.to_string().ends_with(why), "{failure}");
+        }
+        assert!(
+            public_key("no-such-file")
+                .unwrap_err()
+                .to_string()
+                .contains("no-such-file")
+        );
+    }
+}

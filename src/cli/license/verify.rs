@@ -173,3 +173,145 @@ fn place(text: &str) -> Result<(u64, u64), String> {
         .and_then(|(epoch, seq)| Some((epoch.parse().ok()?, seq.parse().ok()?)));
     parsed.ok_or_else(|| "EPOCH.SEQ, as in 1.7".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use provost_certs::Ed25519Key;
+    use provost_protocol::{
+        InstallId, RuntimeId, TenantId,
+        entity::{DeploymentMode, SecurityLevel, TenantStatus},
+        license::{LicenseDocument, OfflinePolicies, RevocationTerms, license_id},
+        sign::Signer as _,
+    };
+
+    use super::*;
+    use crate::cli::{Exit, output::Format};
+
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+    fn document(issued: Timestamp) -> LicenseDocument {
+        let tenant = TenantId::from_parts(issued, [1; 10]);
+        let runtime = RuntimeId::from_parts(issued, [2; 10]);
+        LicenseDocument {
+            license: license_id(runtime, tenant),
+            install: InstallId::from_parts(issued, [3; 10]),
+            tenant,
+            tenant_status: TenantStatus::Active,
+            runtime,
+            deployment_mode: DeploymentMode::OnPrem,
+            kid: VerifyingKey::new([0; 32]).kid().clone(),
+            cnf: [4; 32],
+            epoch: 1,
+            seq: 7,
+            created: issued,
+            issued,
+            nbf: issued,
+            expiry: issued.plus_millis(DAY_MS),
+            grace_ms: DAY_MS,
+            revocations: RevocationTerms {
+                min_generation: 0,
+                max_age_ms: None,
+            },
+            revision: 3,
+            policies: OfflinePolicies {
+                security_level: SecurityLevel::Standard,
+                offline_max_ms: DAY_MS,
+            },
+            entitlements: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_a_license_that_may_be_acted_on_ends_with_0() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Ed25519Key::create(&dir.path().join("key")).unwrap();
+        let other = Ed25519Key::create(&dir.path().join("other")).unwrap();
+        let issued: Timestamp = "2026-11-22T00:00:00Z".parse().unwrap();
+        let path = dir.path().join("license");
+        std::fs::write(&path, document(issued).sign(&key).unwrap()).unwrap();
+        let args = |days| VerifyArgs {
+            file: path.clone(),
+            keys: vec![hex::encode(key.public_key())],
+            cnf: None,
+            now: Some(issued.plus_millis(days * DAY_MS)),
+            highest: None,
+            floor: None,
+        };
+        let strange = VerifyArgs {
+            keys: vec![hex::encode(other.public_key())],
+            ..args(0)
+        };
+        let output = Output::new(Format::Json);
+        for (args, verdict) in [
+            (args(0), None),
+            (args(1), None),
+            (args(2), Some("EXPIRED")),
+            (
+                VerifyArgs {
+                    cnf: Some([4; 32]),
+                    ..args(0)
+                },
+                None,
+            ),
+            (
+                VerifyArgs {
+                    cnf: Some([5; 32]),
+                    ..args(0)
+                },
+                Some("NOT_BOUND_TO_THIS_RUNTIME"),
+            ),
+            (
+                VerifyArgs {
+                    highest: Some((1, 8)),
+                    ..args(0)
+                },
+                Some("SEQUENCE_ROLLBACK"),
+            ),
+            (
+                VerifyArgs {
+                    now: Some(issued.minus_millis(1)),
+                    ..args(0)
+                },
+                Some("NOT_YET_VALID"),
+            ),
+            (strange, Some("KEY_UNKNOWN")),
+        ] {
+            let done = verify(&args, &output);
+            let said = done.as_ref().err().map(ToString::to_string);
+            assert_eq!(
+                said,
+                verdict.map(|word| format!("not verified: {word}")),
+                "{args:?}"
+            );
+            assert!(
+                done.err()
+                    .is_none_or(|failure| failure.exit() == Exit::Unverified)
+            );
+        }
+    }
+
+    #[test]
+    fn the_verdict_says_what_it_rests_on_and_what_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Ed25519Key::create(&dir.path().join("key")).unwrap();
+        let issued: Timestamp = "2026-11-22T00:00:00Z".parse().unwrap();
+        let file = document(issued).sign(&key).unwrap();
+        let keys = [VerifyingKey::new(key.public_key())];
+        let held = Held {
+            cnf: Some([4; 32]),
+            ..Held::default()
+        };
+        let text = to_text(&judge(file.as_bytes(), &keys, issued, &held), issued);
+        assert!(text.starts_with("VALID\n"), "{text}");
+        assert!(
+            text.contains("checked      form, signature, time, binding\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("not checked  sequence (--highest), clock (--floor)"),
+            "{text}"
+        );
+        let decoded = super::file::decode(file.as_bytes()).unwrap();
+        assert_eq!(decoded["meta"]["seq"], 7);
+    }
+}

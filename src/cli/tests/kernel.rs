@@ -11,7 +11,7 @@ use std::{
 use provost_certs::files;
 
 use super::{ID, parse};
-use crate::cli::{Ask, Asking, Command, Exit, Failure, Output, output::Format};
+use crate::cli::{Ask, Asking, Command, Exit, Failure, Printing};
 
 /// Gives one answer for each of `answers`; afterwards says what was asked, each as request line,
 /// authorization and body.
@@ -64,11 +64,14 @@ fn answer(listener: &TcpListener, status: u16, body: &str) -> [String; 3] {
 
 /// Runs a line that asks the kernel at `url`.
 fn run(line: &str, url: &str, key_file: &Path) -> Result<(), Failure> {
-    fn go<C: clap::Subcommand + Ask>(asking: Asking<C>) -> Result<(), Failure> {
-        asking.run(&Output::new(Format::Json))
+    fn go<C: clap::Subcommand + Ask>(asked: Printing<Asking<C>>) -> Result<(), Failure> {
+        asked.run(Asking::run)
     }
     let line = line.replace(" T", &format!(" {ID}"));
-    let line = format!("{line} --admin {url} --key-file {}", key_file.display());
+    let line = format!(
+        "{line} --admin {url} --key-file {} --output json",
+        key_file.display()
+    );
     match parse(&line).unwrap().command {
         Command::Tenant(asking) => go(asking),
         Command::Grant(asking) => go(asking),
