@@ -70,12 +70,12 @@ async fn a_video_is_served_in_parts_and_only_to_whom_the_course_is_open() {
     let from = lesson.body.find("src=\"").unwrap() + 5;
     let video = lesson.body[from..].split('"').next().unwrap();
 
-    let part = browser.raw("GET", video, &[("range", "bytes=0-99")]).await.unwrap();
+    let part = browser.raw(reqwest::Method::GET, video, &[("range", "bytes=0-99")]).await.unwrap();
 
     assert_eq!(part.status(), 206);
     assert!(part.headers()["content-range"].to_str().unwrap().starts_with("bytes 0-99/"));
     let stranger = Browser::open(&dev.courses()).unwrap();
-    let refused = stranger.raw("GET", video, &[]).await.unwrap();
+    let refused = stranger.raw(reqwest::Method::GET, video, &[]).await.unwrap();
     assert_ne!(refused.status(), 200);
 }
 
