@@ -134,8 +134,10 @@ async fn serve(
 
     let runtime_socket = bind("the runtime port", config.runtime.listen).await?;
     let admin_socket = bind("the admin port", config.admin.listen).await?;
-    let addresses =
-        Addresses { runtime: runtime_socket.local_addr()?, admin: admin_socket.local_addr()? };
+    let addresses = Addresses {
+        runtime: runtime_socket.local_addr()?,
+        admin: admin_socket.local_addr()?,
+    };
     let (drain, draining) = watch::channel(false);
 
     let acceptor = Acceptor::new(
@@ -171,7 +173,9 @@ async fn serve(
         draining: Arc::clone(&stopping),
         on_revoked: OnRevoked::new(move |_, _, serials| {
             // Live connections hear of it through their tenant's revision.
-            serials.iter().for_each(|serial| certificates.revoke(serial));
+            serials
+                .iter()
+                .for_each(|serial| certificates.revoke(serial));
         }),
         started: house.clock.now(),
     };
@@ -198,7 +202,14 @@ async fn serve(
     stopping.store(true, Ordering::SeqCst);
     drain.send_replace(true);
     background.abort_all();
-    stop::finish(stop::Stopping { runtime_task, admin_task, arbiters, store, patience }).await;
+    stop::finish(stop::Stopping {
+        runtime_task,
+        admin_task,
+        arbiters,
+        store,
+        patience,
+    })
+    .await;
     Ok(())
 }
 
@@ -219,7 +230,7 @@ fn public_keys(authority: &Authority, signers: &Signers) -> Keys {
             named(KeyPurpose::License, &signers.license),
             named(KeyPurpose::Checkpoint, &signers.checkpoint),
         ],
-        root_pem: authority.root_pem().to_owned(),
+        root_pem: authority.root_pem(),
         root_sha256: hex::encode(authority.root_sha256()),
     }
 }
@@ -234,7 +245,11 @@ fn open_store(config: &Config) -> Result<(Store, Opened), DaemonError> {
         free_bytes_min: config.limits.disk_free_bytes_min,
         ..provost_journal::Options::default()
     };
-    let options = Options { journal, rebuild: false, fatal };
+    let options = Options {
+        journal,
+        rebuild: false,
+        fatal,
+    };
     Store::open(&config.data_dir, options).map_err(|error| DaemonError::Store(Box::new(error)))
 }
 
@@ -246,5 +261,9 @@ fn arbiter_count(config: &Config) -> NonZeroUsize {
 async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, DaemonError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| DaemonError::Listen { what, address, source })
+        .map_err(|source| DaemonError::Listen {
+            what,
+            address,
+            source,
+        })
 }

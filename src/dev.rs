@@ -65,7 +65,10 @@ pub enum DevChild {
 pub fn run(args: DevArgs) -> ExitCode {
     let work = async {
         if args.check {
-            let options = CheckOptions { json: args.json, sabotage: args.sabotage };
+            let options = CheckOptions {
+                json: args.json,
+                sabotage: args.sabotage,
+            };
             check::run(options).await
         } else {
             live(args).await.map(|()| ExitCode::SUCCESS)
@@ -85,7 +88,11 @@ fn finished(
     mut runtime: tokio::runtime::Builder,
     work: impl Future<Output = anyhow::Result<ExitCode>>,
 ) -> ExitCode {
-    let done = runtime.enable_all().build().context("starting").and_then(|it| it.block_on(work));
+    let done = runtime
+        .enable_all()
+        .build()
+        .context("starting")
+        .and_then(|it| it.block_on(work));
     done.unwrap_or_else(|error| {
         evidence::complain(&format!("provost: {error:#}"));
         ExitCode::FAILURE
@@ -109,13 +116,18 @@ async fn live(args: DevArgs) -> anyhow::Result<()> {
     let home = Home::open(&args.data, args.fresh)?;
     let mut world = World::new(home)?;
     world.start_all().await?;
-    world.seed().await.context("the pilot's user could not be set up")?;
+    world
+        .seed()
+        .await
+        .context("the pilot's user could not be set up")?;
     evidence::say(&world.welcome());
     tokio::select! {
         ended = world.any_ended() => anyhow::bail!("{ended} has ended; its log is in the folder logs"),
         stopped = tokio::signal::ctrl_c() => stopped?,
     }
-    evidence::say(&format!("stopping (user {USER}, password {PASSWORD} stay as they are)"));
+    evidence::say(&format!(
+        "stopping (user {USER}, password {PASSWORD} stay as they are)"
+    ));
     world.stop_all().await;
     Ok(())
 }

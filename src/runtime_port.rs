@@ -12,6 +12,11 @@ mod listener;
 
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
+pub use self::listener::{Listener, ListenerSettings};
+use crate::{
+    problem::Refusal,
+    telemetry::names::{RUNTIME_REQUESTS, RUNTIME_SECONDS},
+};
 use axum::{
     Router,
     extract::Request,
@@ -23,11 +28,6 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use provost_actors::Gateway;
 use provost_certs::{Authority, Signers};
 use provost_protocol::{Code, RuntimeId, sign::PeerIdentity};
-pub use self::listener::{Listener, ListenerSettings};
-use crate::{
-    problem::Refusal,
-    telemetry::names::{RUNTIME_REQUESTS, RUNTIME_SECONDS},
-};
 
 /// What the calls need.
 #[derive(Clone)]
@@ -56,11 +56,15 @@ impl RuntimePort {
     pub fn new(gateway: Gateway, authority: Arc<Authority>, signers: Arc<Signers>) -> Self {
         let quota = Quota::per_minute(REGISTRATIONS_A_MINUTE);
         let registrations = Arc::new(RateLimiter::keyed(quota));
-        Self { gateway, authority, signers, registrations }
+        Self {
+            gateway,
+            authority,
+            signers,
+            registrations,
+        }
     }
 
     /// The routes for one connection.
-    #[must_use]
     pub fn routes(&self, remote: Remote) -> Router {
         let port = Arc::new(self.clone());
         let remote = Arc::new(remote);
@@ -70,7 +74,8 @@ impl RuntimePort {
                 let started = std::time::Instant::now();
                 let response = calls::serve(port, remote, path_kind, request).await;
                 let status = response.status().as_u16().to_string();
-                metrics::counter!(RUNTIME_REQUESTS, "call" => name, "status" => status).increment(1);
+                metrics::counter!(RUNTIME_REQUESTS, "call" => name, "status" => status)
+                    .increment(1);
                 metrics::histogram!(RUNTIME_SECONDS, "call" => name).record(started.elapsed());
                 response
             })
@@ -78,10 +83,22 @@ impl RuntimePort {
         };
         let (enrolling, from) = (Arc::clone(&port), Arc::clone(&remote));
         Router::new()
-            .route("/kernel/runtimes/register", call("register", calls::Call::Register))
-            .route("/kernel/runtimes/{runtime_id}/heartbeat", call("heartbeat", calls::Call::Heartbeat))
-            .route("/kernel/identity/resolve", call("resolve", calls::Call::Resolve))
-            .route("/kernel/entitlements/check", call("check", calls::Call::Check))
+            .route(
+                "/kernel/runtimes/register",
+                call("register", calls::Call::Register),
+            )
+            .route(
+                "/kernel/runtimes/{runtime_id}/heartbeat",
+                call("heartbeat", calls::Call::Heartbeat),
+            )
+            .route(
+                "/kernel/identity/resolve",
+                call("resolve", calls::Call::Resolve),
+            )
+            .route(
+                "/kernel/entitlements/check",
+                call("check", calls::Call::Check),
+            )
             .route("/kernel/audit/events", call("audit", calls::Call::Audit))
             .route(
                 "/kernel/enroll",

@@ -49,8 +49,7 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
 pub fn encode_frame<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut frame = encode_after(vec![0; LENGTH_BYTES], value)?;
     let length = frame.len() - LENGTH_BYTES;
-    let length =
-        u32::try_from(length).map_err(|_| CodecError::TooLarge { bytes: frame.len() })?;
+    let length = u32::try_from(length).map_err(|_| CodecError::TooLarge { bytes: frame.len() })?;
     frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
     Ok(frame)
 }
@@ -60,7 +59,9 @@ pub fn encode_frame<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// Every variant of [`CodecError`]; nothing larger than [`ENCODED_BYTES_MAX`] is looked at.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let Some((&version, body)) = bytes.split_first() else { return Err(CodecError::Empty) };
+    let Some((&version, body)) = bytes.split_first() else {
+        return Err(CodecError::Empty);
+    };
     if version != FORMAT_VERSION {
         return Err(CodecError::Version { found: version });
     }
@@ -105,7 +106,10 @@ mod tests {
         let value: (u32, String, Option<bool>) = (300, "ab".to_owned(), Some(true));
         let bytes = encode(&value).unwrap();
         assert_eq!(bytes, [1, 251, 44, 1, 2, b'a', b'b', 1, 1]);
-        assert_eq!(decode::<(u32, String, Option<bool>)>(&bytes).unwrap(), value);
+        assert_eq!(
+            decode::<(u32, String, Option<bool>)>(&bytes).unwrap(),
+            value
+        );
     }
 
     #[test]
@@ -113,7 +117,10 @@ mod tests {
         let mut bytes = encode(&7_u32).unwrap();
         bytes.push(0);
         assert_eq!(decode::<u32>(&bytes), Err(CodecError::Trailing(1)));
-        assert_eq!(decode::<u32>(&[9, 7]), Err(CodecError::Version { found: 9 }));
+        assert_eq!(
+            decode::<u32>(&[9, 7]),
+            Err(CodecError::Version { found: 9 })
+        );
         assert_eq!(decode::<u32>(&[]), Err(CodecError::Empty));
     }
 
@@ -122,6 +129,9 @@ mod tests {
         // A string that claims 2^60 bytes.
         let mut bytes = vec![FORMAT_VERSION, 253];
         bytes.extend_from_slice(&(1_u64 << 60).to_le_bytes());
-        assert!(matches!(decode::<String>(&bytes), Err(CodecError::Malformed(_))));
+        assert!(matches!(
+            decode::<String>(&bytes),
+            Err(CodecError::Malformed(_))
+        ));
     }
 }

@@ -121,8 +121,10 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::TooLarge`] over [`ENVELOPE_BYTES_MAX`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, EnvelopeError> {
-        let data =
-            self.event.to_data().map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
+        let data = self
+            .event
+            .to_data()
+            .map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
         let data: Box<RawValue> = RawValue::from_string(data)
             .map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
         let stored = Stored {
@@ -179,19 +181,28 @@ impl ActorRef {
     /// The kernel itself.
     #[must_use]
     pub fn system() -> Self {
-        Self { kind: ActorType::System, id: "kernel".to_owned() }
+        Self {
+            kind: ActorType::System,
+            id: "kernel".to_owned(),
+        }
     }
 
     /// A runtime.
     #[must_use]
     pub fn runtime(id: crate::RuntimeId) -> Self {
-        Self { kind: ActorType::Runtime, id: id.to_string() }
+        Self {
+            kind: ActorType::Runtime,
+            id: id.to_string(),
+        }
     }
 
     /// Whoever holds an admin key.
     #[must_use]
     pub fn admin(id: crate::ids::AdminKeyId) -> Self {
-        Self { kind: ActorType::User, id: format!("admin-key/{id}") }
+        Self {
+            kind: ActorType::User,
+            id: format!("admin-key/{id}"),
+        }
     }
 }
 

@@ -35,7 +35,10 @@ impl FrameDecoder {
     /// Starts empty, with the largest frame accepted, in bytes without the length field.
     #[must_use]
     pub fn new(bytes_max: u32) -> Self {
-        Self { buffer: BytesMut::new(), bytes_max }
+        Self {
+            buffer: BytesMut::new(),
+            bytes_max,
+        }
     }
 
     /// Changes the limit for frames whose length was not read yet.
@@ -59,13 +62,18 @@ impl FrameDecoder {
     /// [`FrameError`] as soon as the length field is there; nothing is buffered for a frame that
     /// is too large.
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
-        let Some(head) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+        let Some(head) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
+            return Ok(None);
+        };
         let bytes = u32::from_le_bytes(*head);
         if bytes == 0 {
             return Err(FrameError::Empty);
         }
         if bytes > self.bytes_max {
-            return Err(FrameError::TooLarge { bytes, max: self.bytes_max });
+            return Err(FrameError::TooLarge {
+                bytes,
+                max: self.bytes_max,
+            });
         }
         let length = usize::try_from(bytes).unwrap_or(usize::MAX);
         if self.buffer.len() - LENGTH_BYTES < length {
@@ -98,7 +106,10 @@ mod tests {
     fn a_frame_over_the_limit_is_refused_from_its_length_alone() {
         let mut decoder = FrameDecoder::new(10);
         decoder.push(&11_u32.to_le_bytes());
-        assert_eq!(decoder.next_frame(), Err(FrameError::TooLarge { bytes: 11, max: 10 }));
+        assert_eq!(
+            decoder.next_frame(),
+            Err(FrameError::TooLarge { bytes: 11, max: 10 })
+        );
     }
 
     #[test]

@@ -35,7 +35,11 @@ impl fmt::Display for SpiffeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kernel { install } => write!(f, "spiffe://{install}/kernel"),
-            Self::Runtime { install, tenant, runtime } => {
+            Self::Runtime {
+                install,
+                tenant,
+                runtime,
+            } => {
                 write!(f, "spiffe://{install}/tenant/{tenant}/runtime/{runtime}")
             }
         }
@@ -49,9 +53,9 @@ impl FromStr for SpiffeId {
         let rest = text.strip_prefix("spiffe://").ok_or(SpiffeError)?;
         let parts: Vec<&str> = rest.split('/').collect();
         let parsed = match parts.as_slice() {
-            [install, "kernel"] => {
-                Self::Kernel { install: install.parse().map_err(|_| SpiffeError)? }
-            }
+            [install, "kernel"] => Self::Kernel {
+                install: install.parse().map_err(|_| SpiffeError)?,
+            },
             [install, "tenant", tenant, "runtime", runtime] => Self::Runtime {
                 install: install.parse().map_err(|_| SpiffeError)?,
                 tenant: tenant.parse().map_err(|_| SpiffeError)?,
@@ -60,7 +64,11 @@ impl FromStr for SpiffeId {
             _ => return Err(SpiffeError),
         };
         // One name, one spelling: upper-case hex would be a second one.
-        if parsed.to_string() == text { Ok(parsed) } else { Err(SpiffeError) }
+        if parsed.to_string() == text {
+            Ok(parsed)
+        } else {
+            Err(SpiffeError)
+        }
     }
 }
 
@@ -72,9 +80,10 @@ mod tests {
 
     #[test]
     fn a_name_is_read_back_as_it_is_written() {
-        for text in
-            [format!("spiffe://{A}/kernel"), format!("spiffe://{A}/tenant/{A}/runtime/{A}")]
-        {
+        for text in [
+            format!("spiffe://{A}/kernel"),
+            format!("spiffe://{A}/tenant/{A}/runtime/{A}"),
+        ] {
             assert_eq!(text.parse::<SpiffeId>().unwrap().to_string(), text);
         }
     }

@@ -44,13 +44,19 @@ impl Timestamp {
     /// The time `millis` later, held at [`MAX`](Self::MAX).
     #[must_use]
     pub fn plus_millis(self, millis: u64) -> Self {
-        Self::from_millis(self.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)))
+        Self::from_millis(
+            self.0
+                .saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)),
+        )
     }
 
     /// The time `millis` earlier, held at [`MIN`](Self::MIN).
     #[must_use]
     pub fn minus_millis(self, millis: u64) -> Self {
-        Self::from_millis(self.0.saturating_sub(i64::try_from(millis).unwrap_or(i64::MAX)))
+        Self::from_millis(
+            self.0
+                .saturating_sub(i64::try_from(millis).unwrap_or(i64::MAX)),
+        )
     }
 
     /// Milliseconds from `earlier` to `self`; zero when `earlier` is later.
@@ -67,9 +73,16 @@ impl fmt::Display for Timestamp {
             return f.write_str("out-of-range");
         };
         let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
-        let (hour, minute, second, milli) =
-            (time.hour(), time.minute(), time.second(), time.millisecond());
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+        let (hour, minute, second, milli) = (
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.millisecond(),
+        );
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
+        )
     }
 }
 
@@ -89,7 +102,9 @@ impl FromStr for Timestamp {
         }
         let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimeError)?;
         let millis = time.unix_timestamp_nanos().div_euclid(1_000_000);
-        Ok(Self::from_millis(i64::try_from(millis).map_err(|_| TimeError)?))
+        Ok(Self::from_millis(
+            i64::try_from(millis).map_err(|_| TimeError)?,
+        ))
     }
 }
 
@@ -135,9 +150,21 @@ mod tests {
     #[test]
     fn a_time_is_written_in_utc_with_milliseconds() {
         for (text, millis, written) in [
-            ("2026-11-22T05:35:28Z", 1_795_325_728_000, "2026-11-22T05:35:28.000Z"),
-            ("2026-11-22T07:35:28.1239+02:00", 1_795_325_728_123, "2026-11-22T05:35:28.123Z"),
-            ("9999-12-31T23:59:59.999Z", 253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (
+                "2026-11-22T05:35:28Z",
+                1_795_325_728_000,
+                "2026-11-22T05:35:28.000Z",
+            ),
+            (
+                "2026-11-22T07:35:28.1239+02:00",
+                1_795_325_728_123,
+                "2026-11-22T05:35:28.123Z",
+            ),
+            (
+                "9999-12-31T23:59:59.999Z",
+                253_402_300_799_999,
+                "9999-12-31T23:59:59.999Z",
+            ),
         ] {
             let time: Timestamp = text.parse().unwrap();
             assert_eq!(time.as_millis(), millis, "{text}");
@@ -147,7 +174,13 @@ mod tests {
 
     #[test]
     fn a_time_without_offset_or_with_a_zone_name_is_refused() {
-        for text in ["2026-11-22T05:35:28", "2026-11-22", "2026-11-22T05:35:28Z[UTC]", "now", ""] {
+        for text in [
+            "2026-11-22T05:35:28",
+            "2026-11-22",
+            "2026-11-22T05:35:28Z[UTC]",
+            "now",
+            "",
+        ] {
             assert_eq!(text.parse::<Timestamp>(), Err(TimeError), "{text}");
         }
     }

@@ -106,7 +106,11 @@ impl Verdict {
     /// A denial where no entitlement matched or none was asked.
     #[must_use]
     pub const fn denied(reason: Reason) -> Self {
-        Self { allowed: false, reason, limits: None }
+        Self {
+            allowed: false,
+            reason,
+            limits: None,
+        }
     }
 }
 
@@ -148,7 +152,9 @@ mod tests {
         let bytes = crate::codec::encode(&verdict).unwrap();
         assert_eq!(
             bytes,
-            [1, 0, 4, 1, 1, 5, 1, 5, 1, 0, 1, 5, b'm', b'o', b'n', b't', b'h', 1, 2, 0]
+            [
+                1, 0, 4, 1, 1, 5, 1, 5, 1, 0, 1, 5, b'm', b'o', b'n', b't', b'h', 1, 2, 0
+            ]
         );
         assert_eq!(crate::codec::decode::<Verdict>(&bytes).unwrap(), verdict);
     }
@@ -156,7 +162,10 @@ mod tests {
     #[test]
     fn every_reason_is_one_word_in_json_and_in_text() {
         for reason in [Reason::Entitled, Reason::NoLease, Reason::NotMetered] {
-            assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{reason}\""));
+            assert_eq!(
+                serde_json::to_string(&reason).unwrap(),
+                format!("\"{reason}\"")
+            );
         }
     }
 }

@@ -5,7 +5,19 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 /// A version of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 pub enum ContractVersion {
     /// The owner's text.
     #[serde(rename = "v0.1")]
@@ -53,7 +65,10 @@ impl FromStr for ContractVersion {
     type Err = UnknownVersion;
 
     fn from_str(text: &str) -> Result<Self, UnknownVersion> {
-        Self::SPOKEN.into_iter().find(|version| version.as_str() == text).ok_or(UnknownVersion)
+        Self::SPOKEN
+            .into_iter()
+            .find(|version| version.as_str() == text)
+            .ok_or(UnknownVersion)
     }
 }
 

@@ -220,7 +220,9 @@ pub struct Resolve {
 
 impl std::fmt::Debug for Resolve {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resolve").field("external_token", &"…").finish()
+        f.debug_struct("Resolve")
+            .field("external_token", &"…")
+            .finish()
     }
 }
 

@@ -17,7 +17,13 @@ pub(super) struct Stopping {
 
 /// Stops everything. What does not end in time is left behind: the store copes with a kill.
 pub(super) async fn finish(stopping: Stopping) {
-    let Stopping { runtime_task, admin_task, arbiters, store, patience } = stopping;
+    let Stopping {
+        runtime_task,
+        admin_task,
+        arbiters,
+        store,
+        patience,
+    } = stopping;
     // The listeners have their own deadline within; this one is for a task that hangs.
     let listeners = async { tokio::join!(runtime_task, admin_task) };
     if timeout(patience + MARGIN, listeners).await.is_err() {

@@ -25,12 +25,20 @@ impl Admin {
     pub(super) fn new(port: u16, key_file: &Path) -> anyhow::Result<Self> {
         let key = std::fs::read_to_string(key_file).context("the first admin key is missing")?;
         let base = format!("http://127.0.0.1:{port}");
-        Ok(Self { client: client()?, base, key: key.trim().to_owned() })
+        Ok(Self {
+            client: client()?,
+            base,
+            key: key.trim().to_owned(),
+        })
     }
 
     /// Whether the kernel serves.
     pub(super) async fn is_ready(&self) -> bool {
-        let answer = self.client.get(format!("{}/readyz", self.base)).send().await;
+        let answer = self
+            .client
+            .get(format!("{}/readyz", self.base))
+            .send()
+            .await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
@@ -61,7 +69,10 @@ impl Admin {
             let full = page.items.len() == 100;
             for item in page.items {
                 let json = serde_json::from_str(item.get())?;
-                events.push(LoggedEvent { text: item.get().to_owned(), json });
+                events.push(LoggedEvent {
+                    text: item.get().to_owned(),
+                    json,
+                });
             }
             if !full {
                 return Ok(events);
@@ -93,7 +104,10 @@ impl Admin {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.send().await.with_context(|| format!("{path} was not answered"))?;
+        let answer = request
+            .send()
+            .await
+            .with_context(|| format!("{path} was not answered"))?;
         let status = answer.status();
         let text = answer.text().await?;
         if !status.is_success() {
@@ -134,7 +148,10 @@ impl LoggedEvent {
     /// `seq 7 (leaf 12ab…)`, short enough for a line.
     pub(super) fn cite(&self) -> String {
         let seq = self.seq().unwrap_or(0);
-        format!("seq:{seq},leaf:{}", self.leaf().chars().take(16).collect::<String>())
+        format!(
+            "seq:{seq},leaf:{}",
+            self.leaf().chars().take(16).collect::<String>()
+        )
     }
 }
 
@@ -147,11 +164,18 @@ pub(super) struct Local {
 
 impl Local {
     pub(super) fn new(port: u16) -> anyhow::Result<Self> {
-        Ok(Self { client: client()?, base: format!("http://127.0.0.1:{port}") })
+        Ok(Self {
+            client: client()?,
+            base: format!("http://127.0.0.1:{port}"),
+        })
     }
 
     pub(super) async fn status(&self) -> anyhow::Result<Value> {
-        let answer = self.client.get(format!("{}/status", self.base)).send().await?;
+        let answer = self
+            .client
+            .get(format!("{}/status", self.base))
+            .send()
+            .await?;
         Ok(answer.error_for_status()?.json().await?)
     }
 

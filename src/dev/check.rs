@@ -28,7 +28,11 @@ struct Runner {
 pub(super) async fn run(options: CheckOptions) -> anyhow::Result<ExitCode> {
     let world = World::new(Home::temporary()?)?;
     let walk = Walk::new(world, options.sabotage);
-    let mut runner = Runner { walk, json: options.json, held: 0 };
+    let mut runner = Runner {
+        walk,
+        json: options.json,
+        held: 0,
+    };
     let failed = runner.all().await.err();
     let Runner { mut walk, held, .. } = runner;
     let Some(step) = failed else {
@@ -41,7 +45,9 @@ pub(super) async fn run(options: CheckOptions) -> anyhow::Result<ExitCode> {
     complain(&walk.world.last_words());
     walk.world.stop_all().await;
     let kept = walk.world.home.keep().display().to_string();
-    complain(&format!("step {step} did not hold; everything is kept in {kept}"));
+    complain(&format!(
+        "step {step} did not hold; everything is kept in {kept}"
+    ));
     Ok(ExitCode::FAILURE)
 }
 
@@ -77,7 +83,14 @@ impl Runner {
             Ok(evidence) => (true, evidence, None),
             Err(error) => (false, &nothing, Some(format!("{error:#}"))),
         };
-        Shown { step: name, held, took_ms, evidence, why }.print(self.json);
+        Shown {
+            step: name,
+            held,
+            took_ms,
+            evidence,
+            why,
+        }
+        .print(self.json);
         if held {
             self.held += 1;
             return Ok(());

@@ -34,7 +34,10 @@ impl Home {
         if fresh && dir.join(PORTS).exists() {
             fs::remove_dir_all(dir).context("the folder could not be emptied")?;
         } else if fresh && dir.exists() && fs::read_dir(dir)?.next().is_some() {
-            anyhow::bail!("{} is no folder of provost dev: it is left alone", dir.display());
+            anyhow::bail!(
+                "{} is no folder of provost dev: it is left alone",
+                dir.display()
+            );
         }
         fs::create_dir_all(dir)?;
         let dir = fs::canonicalize(dir)?;
@@ -44,15 +47,25 @@ impl Home {
         };
         fs::write(dir.join(PORTS), serde_json::to_vec_pretty(&ports)?)?;
         fs::create_dir_all(dir.join("logs"))?;
-        Ok(Self { dir, ports, temporary: None })
+        Ok(Self {
+            dir,
+            ports,
+            temporary: None,
+        })
     }
 
     /// Makes a folder of our own, with free ports.
     pub(super) fn temporary() -> anyhow::Result<Self> {
-        let temporary = tempfile::Builder::new().prefix("provost-dev-check-").tempdir()?;
+        let temporary = tempfile::Builder::new()
+            .prefix("provost-dev-check-")
+            .tempdir()?;
         let dir = temporary.path().to_owned();
         fs::create_dir_all(dir.join("logs"))?;
-        Ok(Self { dir, ports: Ports::choose(false)?, temporary: Some(temporary) })
+        Ok(Self {
+            dir,
+            ports: Ports::choose(false)?,
+            temporary: Some(temporary),
+        })
     }
 
     /// Keeps a folder of our own after the end; says where it is.

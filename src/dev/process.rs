@@ -45,7 +45,10 @@ impl Process {
         args: impl IntoIterator<Item = OsString>,
     ) -> anyhow::Result<Self> {
         let log = home.join("logs").join(format!("{name}.log"));
-        let file = fs::OpenOptions::new().create(true).append(true).open(&log)?;
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)?;
         let child = command(args)?
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -65,29 +68,32 @@ impl Process {
     }
 
     pub(super) async fn wait(&mut self) -> ExitStatus {
-        match self.child.wait().await {
-            Ok(status) => status,
-            // Cannot be waited for: as good as ended.
-            Err(_) => ExitStatus::default(),
-        }
+        // One that cannot be waited for is as good as ended.
+        self.child.wait().await.unwrap_or_default()
     }
 
     /// Ends it without a word, as a power switch would.
     pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
-        self.child.kill().await.with_context(|| format!("{} could not be killed", self.name))
+        self.child
+            .kill()
+            .await
+            .with_context(|| format!("{} could not be killed", self.name))
     }
 
     /// Sends a signal.
     pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let id = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         let id = id.with_context(|| format!("{} has ended", self.name))?;
         Ok(rustix::process::kill_process(id, signal)?)
     }
 
     /// Asks it to end, and makes it end if it does not.
     pub(super) async fn stop(&mut self) {
-        if self.signal(Signal::INT).is_ok()
-            && timeout(STOP_WITHIN, self.child.wait()).await.is_ok()
+        if self.signal(Signal::INT).is_ok() && timeout(STOP_WITHIN, self.child.wait()).await.is_ok()
         {
             return;
         }
@@ -107,8 +113,13 @@ pub(super) async fn run(
     what: &str,
     args: impl IntoIterator<Item = OsString>,
 ) -> anyhow::Result<(bool, String)> {
-    let run = command(args)?.stderr(Stdio::piped()).stdout(Stdio::piped()).output();
-    let output = timeout(RUN_WITHIN, run).await.with_context(|| format!("{what} hangs"))??;
+    let run = command(args)?
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .output();
+    let output = timeout(RUN_WITHIN, run)
+        .await
+        .with_context(|| format!("{what} hangs"))??;
     let mut text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if !output.status.success() {
         text.push_str(String::from_utf8_lossy(&output.stderr).trim());

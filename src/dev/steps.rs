@@ -63,17 +63,27 @@ impl Walk {
         wanted: impl Fn(&LoggedEvent) -> bool,
     ) -> anyhow::Result<LoggedEvent> {
         let admin = self.world.admin()?;
-        until(what, WITHIN, async || Ok(admin.log(tenant).await?.into_iter().find(&wanted))).await
+        until(what, WITHIN, async || {
+            Ok(admin.log(tenant).await?.into_iter().find(&wanted))
+        })
+        .await
     }
 
     /// The verdict that stands in the journal for a page.
     async fn verdict(&self, page: &Page, allowed: bool) -> anyhow::Result<LoggedEvent> {
-        let correlation = page.correlation_id.clone().context("the page names no correlation id")?;
-        self.event("the page's verdict is in the journal", &self.tenant, |event| {
-            event.audit_type() == VERDICT
-                && event.correlation_id() == correlation
-                && event.payload()["allowed"] == allowed
-        })
+        let correlation = page
+            .correlation_id
+            .clone()
+            .context("the page names no correlation id")?;
+        self.event(
+            "the page's verdict is in the journal",
+            &self.tenant,
+            |event| {
+                event.audit_type() == VERDICT
+                    && event.correlation_id() == correlation
+                    && event.payload()["allowed"] == allowed
+            },
+        )
         .await
     }
 
@@ -82,7 +92,12 @@ impl Walk {
         let (browser, path) = (self.browser()?, format!("/courses/{COURSE}"));
         until("the granted course opens", WITHIN, async || {
             let page = browser.get(&path).await?;
-            anyhow::ensure!(page.status == 200, "the page answered {}: {:?}", page.status, page.text("reason"));
+            anyhow::ensure!(
+                page.status == 200,
+                "the page answered {}: {:?}",
+                page.status,
+                page.text("reason")
+            );
             Ok(Some(page))
         })
         .await

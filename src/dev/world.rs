@@ -142,7 +142,10 @@ impl World {
         let admin = self.admin()?;
         let tenant = json!({"name": "Dev Courses", "type": "company"});
         let tenant = admin.post("/v1/tenants", tenant).await?;
-        let id = tenant["tenant_id"].as_str().context("no tenant id")?.to_owned();
+        let id = tenant["tenant_id"]
+            .as_str()
+            .context("no tenant id")?
+            .to_owned();
         // Inline, because the kernel fetches keys by https only, and this issuer is on loopback.
         let jwks = fetch_json(&format!("{}/jwks.json", self.issuer_url())).await?;
         let provider = json!({
@@ -153,7 +156,9 @@ impl World {
             "jwks": jwks,
             "individuals": true,
         });
-        admin.post(&format!("/v1/tenants/{id}/providers"), provider).await?;
+        admin
+            .post(&format!("/v1/tenants/{id}/providers"), provider)
+            .await?;
         fs::write(file, &id)?;
         self.operator = id;
         Ok(())
@@ -163,7 +168,10 @@ impl World {
         let body = json!({"runtime_type": "courses", "deployment_mode": "shared", "uses": 1});
         let path = format!("/v1/tenants/{}/tokens", self.operator);
         let token = self.admin()?.post(&path, body).await?;
-        Ok(token["token"].as_str().context("no token in the answer")?.to_owned())
+        Ok(token["token"]
+            .as_str()
+            .context("no token in the answer")?
+            .to_owned())
     }
 
     pub(super) async fn enroll(&self, token: &str) -> anyhow::Result<()> {
@@ -175,7 +183,10 @@ impl World {
     }
 
     pub(super) async fn start_connector(&mut self) -> anyhow::Result<()> {
-        let mut args = words(["connector", "run", "--data"], [self.home.connector().into()]);
+        let mut args = words(
+            ["connector", "run", "--data"],
+            [self.home.connector().into()],
+        );
         args.push("--listen".into());
         args.push(local(self.home.ports.connector).to_string().into());
         let process = Process::start("connector", &self.home.dir, args)?;
@@ -189,11 +200,17 @@ impl World {
             "dev-courses",
             [
                 ("--listen", local(self.home.ports.courses).to_string()),
-                ("--connector-url", format!("http://127.0.0.1:{}", self.home.ports.connector)),
+                (
+                    "--connector-url",
+                    format!("http://127.0.0.1:{}", self.home.ports.connector),
+                ),
                 ("--operator-tenant", self.operator.clone()),
                 ("--issuer-url", self.issuer_url()),
                 ("--client-id", CLIENT_ID.to_owned()),
-                ("--data", self.home.dir.join("courses").display().to_string()),
+                (
+                    "--data",
+                    self.home.dir.join("courses").display().to_string(),
+                ),
             ],
         );
         let process = Process::start("courses", &self.home.dir, args)?;
@@ -213,7 +230,9 @@ impl World {
     /// The tenant of the person who logged in first.
     pub(super) async fn individual(&self) -> anyhow::Result<String> {
         let log = self.admin()?.log(&self.operator).await?;
-        let admitted = log.iter().find(|event| event.kind() == "tenant.individual-admitted");
+        let admitted = log
+            .iter()
+            .find(|event| event.kind() == "tenant.individual-admitted");
         let tenant = admitted.and_then(|event| event.json["data"]["tenant"].as_str());
         Ok(tenant.context("nobody was admitted")?.to_owned())
     }
@@ -287,7 +306,12 @@ impl World {
     pub(super) fn last_words(&self) -> String {
         let running = [&self.kernel, &self.connector, &self.issuer, &self.courses];
         let words = running.into_iter().flatten().map(|process| {
-            format!("--- {} (pid {:?})\n{}", process.name, process.id(), process.last_words())
+            format!(
+                "--- {} (pid {:?})\n{}",
+                process.name,
+                process.id(),
+                process.last_words()
+            )
         });
         words.collect::<Vec<_>>().join("\n")
     }
@@ -303,17 +327,31 @@ async fn ended(process: &mut Option<Process>) {
 }
 
 async fn fetch_json(url: &str) -> anyhow::Result<serde_json::Value> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-    Ok(client.get(url).send().await?.error_for_status()?.json().await?)
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()?;
+    Ok(client
+        .get(url)
+        .send()
+        .await?
+        .error_for_status()?
+        .json()
+        .await?)
 }
 
 /// Waits until a process answers at a URL.
 async fn answering(mut process: Process, url: &str) -> anyhow::Result<Process> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()?;
     let answered = until(process.name, START_WITHIN, async || {
         anyhow::ensure!(process.ended().is_none(), "{} has ended", process.name);
         let answer = client.get(url).send().await;
-        Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        Ok(answer
+            .is_ok_and(|answer| answer.status().is_success())
+            .then_some(()))
     });
     match answered.await {
         Ok(()) => Ok(process),
@@ -341,15 +379,14 @@ pub(super) async fn until<T>(
     }
 }
 
-fn words<const N: usize, const M: usize>(
-    words: [&str; N],
-    more: [OsString; M],
-) -> Vec<OsString> {
+fn words<const N: usize, const M: usize>(words: [&str; N], more: [OsString; M]) -> Vec<OsString> {
     words.into_iter().map(OsString::from).chain(more).collect()
 }
 
 fn flags<const N: usize>(command: &str, flags: [(&str, String); N]) -> Vec<OsString> {
-    let pairs = flags.into_iter().flat_map(|(flag, value)| [flag.into(), value.into()]);
+    let pairs = flags
+        .into_iter()
+        .flat_map(|(flag, value)| [flag.into(), value.into()]);
     std::iter::once(command.into()).chain(pairs).collect()
 }
 

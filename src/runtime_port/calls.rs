@@ -63,10 +63,12 @@ pub(super) async fn serve(
         Ok(()) => answer(Arc::clone(&port), &remote, call, correlation, request).await,
         Err(problem) => Err(problem),
     };
-    let mut response =
-        answered.unwrap_or_else(|refused| Refusal::from(refused.correlated(correlation)).into_response());
+    let mut response = answered
+        .unwrap_or_else(|refused| Refusal::from(refused.correlated(correlation)).into_response());
     if let Ok(value) = HeaderValue::from_str(&correlation.to_string()) {
-        response.headers_mut().insert(HeaderName::from_static("x-correlation-id"), value);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-correlation-id"), value);
     }
     response
 }
@@ -82,17 +84,35 @@ async fn answer(
         let detail = "connect with the runtime's certificate; only enrolment goes without";
         return Err(Problem::new(Code::CertificateRequired, detail));
     };
-    let needs = if call == Call::Register { Needs::Certificate } else { Needs::Token };
+    let needs = if call == Call::Register {
+        Needs::Certificate
+    } else {
+        Needs::Token
+    };
     let headers = Headers::read(request.headers(), &identity, needs)?;
     let path = request.uri().path().to_owned();
     let version = headers.version;
-    let peer = Peer { identity, address: remote.address, version, source: Source::Runtime };
-    let asked = Asked { port, peer, headers, correlation };
+    let peer = Peer {
+        identity,
+        address: remote.address,
+        version,
+        source: Source::Runtime,
+    };
+    let asked = Asked {
+        port,
+        peer,
+        headers,
+        correlation,
+    };
     if call == Call::Heartbeat {
         asked.check_path(&path)?;
     }
     asked.check_token().await?;
-    let limit = if call == Call::Audit { AUDIT_BODY_MAX } else { BODY_MAX };
+    let limit = if call == Call::Audit {
+        AUDIT_BODY_MAX
+    } else {
+        BODY_MAX
+    };
     let bytes = body::read(request.into_body(), limit).await?;
     match call {
         Call::Register => asked.register(&bytes).await,
@@ -122,7 +142,9 @@ impl Asked {
 
     /// The token is valid only with a certificate of its runtime, and only the newest one.
     async fn check_token(&self) -> Result<(), Problem> {
-        let Some(shown) = &self.headers.token_sha256 else { return Ok(()) };
+        let Some(shown) = &self.headers.token_sha256 else {
+            return Ok(());
+        };
         let known = self.port.gateway.known(self.identity()).await?;
         let held = known.record().token_sha256.as_deref().unwrap_or_default();
         if bool::from(held.as_bytes().ct_eq(shown.as_bytes())) {
@@ -136,12 +158,18 @@ impl Asked {
         if tenant == self.headers.tenant {
             return Ok(());
         }
-        Err(Problem::new(Code::TenantMismatch, "tenant_id is not X-Tenant-Id"))
+        Err(Problem::new(
+            Code::TenantMismatch,
+            "tenant_id is not X-Tenant-Id",
+        ))
     }
 
     async fn call(&self, operation: Operation) -> Result<Outcome, Problem> {
         let tenant = self.headers.tenant;
-        self.port.gateway.call(&self.peer, tenant, self.correlation, operation).await
+        self.port
+            .gateway
+            .call(&self.peer, tenant, self.correlation, operation)
+            .await
     }
 
     async fn register(&self, bytes: &[u8]) -> Result<Response, Problem> {
@@ -151,7 +179,12 @@ impl Asked {
             let detail = "a runtime registers with its own tenant";
             return Err(Problem::new(Code::IdentityMismatch, detail));
         }
-        if self.port.registrations.check_key(&self.identity().runtime).is_err() {
+        if self
+            .port
+            .registrations
+            .check_key(&self.identity().runtime)
+            .is_err()
+        {
             let detail = "six registrations a minute";
             return Err(Problem::new(Code::RateLimited, detail).retry_after_ms(REGISTER_AGAIN_MS));
         }
@@ -163,7 +196,11 @@ impl Asked {
             capabilities: request.capabilities,
             token_sha256: Some(hex::encode(Sha256::digest(token.as_bytes()))),
         };
-        let done = self.port.gateway.register(&self.peer, self.correlation, facts).await?;
+        let done = self
+            .port
+            .gateway
+            .register(&self.peer, self.correlation, facts)
+            .await?;
         let answer = v01::RegisterAnswer {
             runtime_id: self.identity().runtime,
             status: v01::ShownRuntimeStatus::Registered,
@@ -171,7 +208,11 @@ impl Asked {
             runtime_token: token,
             contract_version: self.peer.version,
         };
-        let status = if done.known { StatusCode::OK } else { StatusCode::CREATED };
+        let status = if done.known {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        };
         Ok((status, Json(answer)).into_response())
     }
 
@@ -183,7 +224,10 @@ impl Asked {
     async fn heartbeat(&self, bytes: &[u8]) -> Result<Response, Problem> {
         let request: v01::HeartbeatRequest = body::parse(bytes, BODY_MAX)?;
         let metrics = request.metrics.unwrap_or_default();
-        let beat = wire::Heartbeat { health: request.status, metrics };
+        let beat = wire::Heartbeat {
+            health: request.status,
+            metrics,
+        };
         match self.call(Operation::Heartbeat(beat)).await? {
             Outcome::Beat(beat) => Ok(Json(v01::HeartbeatAnswer {
                 status: beat.status.into(),
@@ -199,7 +243,9 @@ impl Asked {
     async fn resolve(&self, bytes: &[u8]) -> Result<Response, Problem> {
         let request: v01::ResolveRequest = body::parse(bytes, BODY_MAX)?;
         self.check_tenant(request.tenant_id)?;
-        let resolve = wire::Resolve { external_token: request.external_token };
+        let resolve = wire::Resolve {
+            external_token: request.external_token,
+        };
         match self.call(Operation::Resolve(resolve)).await? {
             Outcome::Resolved(resolved) => Ok(Json(resolve_answer(*resolved)).into_response()),
             other => Err(unexpected(&other)),
@@ -210,20 +256,25 @@ impl Asked {
         let request: v01::CheckRequest = body::parse(bytes, BODY_MAX)?;
         self.check_tenant(request.tenant_id)?;
         if request.runtime_id != self.identity().runtime {
-            return Err(Problem::new(Code::TenantMismatch, "runtime_id is not X-Runtime-Id"));
+            return Err(Problem::new(
+                Code::TenantMismatch,
+                "runtime_id is not X-Runtime-Id",
+            ));
         }
         let context = request.context.unwrap_or_default();
-        let question = Question::new(&request.feature, context.resource.as_deref(), context.consume)
-            .map_err(|error| Problem::new(Code::Invalid, error.to_string()))?;
+        let question = Question::new(
+            &request.feature,
+            context.resource.as_deref(),
+            context.consume,
+        )
+        .map_err(|error| Problem::new(Code::Invalid, error.to_string()))?;
         let check = wire::Check {
             feature: question.feature,
             consume: question.consume,
             idempotency: self.headers.idempotency,
         };
         match self.call(Operation::Check(check)).await? {
-            Outcome::Checked(verdict) => {
-                Ok(Json(v01::CheckAnswer::from(verdict)).into_response())
-            }
+            Outcome::Checked(verdict) => Ok(Json(v01::CheckAnswer::from(verdict)).into_response()),
             other => Err(unexpected(&other)),
         }
     }
@@ -238,7 +289,10 @@ impl Asked {
         }
         let events: Vec<Vec<u8>> = if many {
             let events: Vec<RawJson> = body::parse(text.as_bytes(), AUDIT_BODY_MAX)?;
-            events.iter().map(|event| event.as_str().as_bytes().to_vec()).collect()
+            events
+                .iter()
+                .map(|event| event.as_str().as_bytes().to_vec())
+                .collect()
         } else {
             vec![text.as_bytes().to_vec()]
         };
@@ -248,13 +302,18 @@ impl Asked {
         };
         let mut accepted: Vec<v01::AuditAccepted> = recorded
             .into_iter()
-            .map(|one| v01::AuditAccepted { event_id: one.event_id, seq: one.seq })
+            .map(|one| v01::AuditAccepted {
+                event_id: one.event_id,
+                seq: one.seq,
+            })
             .collect();
         if many {
             let batch = v01::AuditAcceptedBatch { accepted };
             return Ok((StatusCode::ACCEPTED, Json(batch)).into_response());
         }
-        let one = accepted.pop().ok_or_else(|| Problem::new(Code::Internal, "no answer"))?;
+        let one = accepted
+            .pop()
+            .ok_or_else(|| Problem::new(Code::Internal, "no answer"))?;
         Ok((StatusCode::ACCEPTED, Json(one)).into_response())
     }
 }
@@ -286,7 +345,10 @@ fn resolve_answer(resolved: wire::Resolved) -> v01::ResolveAnswer {
 }
 
 fn unexpected(outcome: &Outcome) -> Problem {
-    tracing::error!(?outcome, "the gateway answered something else than was asked");
+    tracing::error!(
+        ?outcome,
+        "the gateway answered something else than was asked"
+    );
     Problem::new(Code::Internal, "the answer is of another call")
 }
 

@@ -67,7 +67,12 @@ async fn enroll(
         .await
         .map_err(|error| TenantError::from(error).problem())?
         .ok_or_else(unknown)?;
-    let tenant = port.gateway.directory().tenant(tenant).await.map_err(|_| unknown())?;
+    let tenant = port
+        .gateway
+        .directory()
+        .tenant(tenant)
+        .await
+        .map_err(|_| unknown())?;
     let meta = Meta {
         actor: ActorRef::system(),
         source: Source::Runtime,
@@ -76,7 +81,10 @@ async fn enroll(
     };
     // A second round only where the same key came twice at once: then the first one's answer.
     for _ in 0..2 {
-        match judge(&tenant, &checked, house.clock.now()).await.map_err(|e| e.problem())? {
+        match judge(&tenant, &checked, house.clock.now())
+            .await
+            .map_err(|e| e.problem())?
+        {
             Admission::Again(record) => return answer(port, &tenant, &record).await,
             Admission::Refused(rejection) => {
                 report_misuse(&tenant, &checked, remote, &rejection, meta).await;
@@ -84,17 +92,25 @@ async fn enroll(
             }
             Admission::New { .. } => {
                 let command = sign(port, &tenant, &checked)?;
-                match tenant.execute(Command::Enroll(Box::new(command)), meta.clone()).await {
+                match tenant
+                    .execute(Command::Enroll(Box::new(command)), meta.clone())
+                    .await
+                {
                     Ok(_) | Err(TenantError::Rejected(_)) => {}
                     Err(error) => return Err(error.problem()),
                 }
             }
         }
     }
-    match judge(&tenant, &checked, house.clock.now()).await.map_err(|error| error.problem())? {
+    match judge(&tenant, &checked, house.clock.now())
+        .await
+        .map_err(|error| error.problem())?
+    {
         Admission::Again(record) => answer(port, &tenant, &record).await,
         Admission::Refused(rejection) => Err(TenantError::from(rejection).problem()),
-        Admission::New { .. } => Err(Problem::new(Code::Overloaded, "try again").retry_after_ms(1_000)),
+        Admission::New { .. } => {
+            Err(Problem::new(Code::Overloaded, "try again").retry_after_ms(1_000))
+        }
     }
 }
 
@@ -103,8 +119,16 @@ async fn judge(
     checked: &CheckedRequest,
     now: provost_protocol::Timestamp,
 ) -> Result<Admission, TenantError> {
-    let state = tenant.look(admission_needs(checked.token, &checked.cnf)).await?;
-    Ok(admit(&state, checked.token, &hex::encode(checked.secret_sha256), &checked.cnf, now))
+    let state = tenant
+        .look(admission_needs(checked.token, &checked.cnf))
+        .await?;
+    Ok(admit(
+        &state,
+        checked.token,
+        &hex::encode(checked.secret_sha256),
+        &checked.cnf,
+        now,
+    ))
 }
 
 fn sign(
@@ -115,9 +139,12 @@ fn sign(
     let house = port.gateway.directory().house();
     let now = house.clock.now();
     let runtime = RuntimeId::from_parts(now, house.random.id_bytes());
-    let level = tenant.view().tenant().map_or(SecurityLevel::Enterprise, |record| {
-        record.policies.security_level
-    });
+    let level = tenant
+        .view()
+        .tenant()
+        .map_or(SecurityLevel::Enterprise, |record| {
+            record.policies.security_level
+        });
     let ttl_ms = match level {
         SecurityLevel::Standard => STANDARD_TTL_MS,
         SecurityLevel::Enterprise => provost_certs::RUNTIME_TTL_MS,
@@ -148,7 +175,10 @@ async fn answer(
     record: &EnrolmentRecord,
 ) -> Result<EnrolAnswer, Problem> {
     let key = provost_kernel::EntityKey::Runtime(record.runtime);
-    let state = tenant.look(vec![key]).await.map_err(|error| error.problem())?;
+    let state = tenant
+        .look(vec![key])
+        .await
+        .map_err(|error| error.problem())?;
     let (deployment_mode, runtime_type) = state
         .runtime(record.runtime)
         .map(|runtime| (runtime.deployment_mode, runtime.runtime_type))
@@ -161,7 +191,7 @@ async fn answer(
         deployment_mode,
         runtime_type,
         certificate: record.certificate.clone(),
-        root: port.authority.root_pem().to_owned(),
+        root: port.authority.root_pem(),
         license_keys: vec![PublicKeyEntry::of(&port.signers.license.public_key())],
         checkpoint_key: PublicKeyEntry::of(&port.signers.checkpoint.public_key()),
         kernel_name: SpiffeId::Kernel { install }.to_string(),

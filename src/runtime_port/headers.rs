@@ -33,7 +33,9 @@ pub(super) fn correlation(
 ) -> Result<CorrelationId, Problem> {
     match text(headers, "x-correlation-id")? {
         None => Ok(fresh()),
-        Some(id) => id.parse().map_err(|error| malformed_id("X-Correlation-Id", error)),
+        Some(id) => id
+            .parse()
+            .map_err(|error| malformed_id("X-Correlation-Id", error)),
     }
 }
 
@@ -49,7 +51,9 @@ impl Headers {
             .parse::<ContractVersion>()
             .map_err(|error| Problem::new(Code::VersionUnknown, error.to_string()))?;
         let tenant = text(headers, "x-tenant-id")?.ok_or_else(|| missing("X-Tenant-Id"))?;
-        let tenant = tenant.parse().map_err(|error| malformed_id("X-Tenant-Id", error))?;
+        let tenant = tenant
+            .parse()
+            .map_err(|error| malformed_id("X-Tenant-Id", error))?;
         let runtime = text(headers, "x-runtime-id")?
             .map(|id| id.parse::<RuntimeId>())
             .transpose()
@@ -69,16 +73,28 @@ impl Headers {
             let detail = "send Authorization: Bearer with the runtime token";
             return Err(Problem::new(Code::TokenRefused, detail));
         }
-        let idempotency = text(headers, "idempotency-key")?.map(idempotency).transpose()?;
-        Ok(Self { version, tenant, idempotency, token_sha256 })
+        let idempotency = text(headers, "idempotency-key")?
+            .map(idempotency)
+            .transpose()?;
+        Ok(Self {
+            version,
+            tenant,
+            idempotency,
+            token_sha256,
+        })
     }
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Problem> {
     let mut values = headers.get_all(HeaderName::from_static(name)).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     if values.next().is_some() {
-        return Err(Problem::new(Code::HeaderMissing, format!("{name} is there twice")));
+        return Err(Problem::new(
+            Code::HeaderMissing,
+            format!("{name} is there twice"),
+        ));
     }
     let unreadable = |_| Problem::new(Code::HeaderMissing, format!("{name} is not readable text"));
     value.to_str().map(Some).map_err(unreadable)
@@ -97,7 +113,10 @@ fn bearer(value: &str) -> Result<String, Problem> {
 /// A key is a UUID on frames; over HTTP any text serves, and is made one by its hash.
 fn idempotency(key: &str) -> Result<RequestId, Problem> {
     if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-        return Err(Problem::new(Code::Invalid, "Idempotency-Key: 1 to 255 bytes"));
+        return Err(Problem::new(
+            Code::Invalid,
+            "Idempotency-Key: 1 to 255 bytes",
+        ));
     }
     Ok(key.parse().unwrap_or_else(|_| {
         let digest = Sha256::digest(key.as_bytes());
@@ -185,8 +204,14 @@ mod tests {
 
     #[test]
     fn any_idempotency_key_becomes_one_id_and_a_uuid_stays_what_it_is() {
-        assert_eq!(idempotency("order-7").unwrap(), idempotency("order-7").unwrap());
-        assert_ne!(idempotency("order-7").unwrap(), idempotency("order-8").unwrap());
+        assert_eq!(
+            idempotency("order-7").unwrap(),
+            idempotency("order-7").unwrap()
+        );
+        assert_ne!(
+            idempotency("order-7").unwrap(),
+            idempotency("order-8").unwrap()
+        );
         assert_eq!(idempotency(A).unwrap().to_string(), A);
     }
 }

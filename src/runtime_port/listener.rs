@@ -13,11 +13,7 @@ use provost_actors::{
     session::{SessionSettings, serve as serve_session},
 };
 use provost_certs::{Accepted, Acceptor, Alpn, TlsStream, detach};
-use provost_protocol::{
-    Code, Problem, codec,
-    sign::PeerIdentity,
-    wire::ServerMessage,
-};
+use provost_protocol::{Code, Problem, codec, sign::PeerIdentity, wire::ServerMessage};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -56,7 +52,11 @@ impl Listener {
     #[must_use]
     pub fn new(settings: ListenerSettings) -> Self {
         let places = Arc::new(Semaphore::new(settings.connections_max));
-        Self { settings, places, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) }
+        Self {
+            settings,
+            places,
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+        }
     }
 
     /// Where it listens.
@@ -92,7 +92,10 @@ impl Listener {
             }
         }
         let all = u32::try_from(self.settings.connections_max).unwrap_or(u32::MAX);
-        if timeout(patience, self.places.acquire_many(all)).await.is_err() {
+        if timeout(patience, self.places.acquire_many(all))
+            .await
+            .is_err()
+        {
             tracing::warn!("connections were still open when the drain ended");
         }
     }
@@ -121,7 +124,9 @@ impl Listener {
 }
 
 /// A place among the open connections, counted while it is held.
-struct Place(#[expect(dead_code, reason = "dropping it gives the place back")] OwnedSemaphorePermit);
+struct Place(
+    #[expect(dead_code, reason = "dropping it gives the place back")] OwnedSemaphorePermit,
+);
 
 impl Place {
     fn take(permit: OwnedSemaphorePermit) -> Self {
@@ -143,7 +148,12 @@ async fn hand_over(
     draining: watch::Receiver<bool>,
     place: Place,
 ) {
-    let Accepted { stream, identity, alpn, peer_addr } = accepted;
+    let Accepted {
+        stream,
+        identity,
+        alpn,
+        peer_addr,
+    } = accepted;
     let Some(identity) = identity else {
         return serve_stranger(stream, alpn, port, peer_addr, draining, place).await;
     };
@@ -160,7 +170,10 @@ async fn hand_over(
             Ok(stream) => match alpn {
                 Alpn::Provost1 => frames(stream, port.gateway, identity, peer_addr, draining).await,
                 Alpn::H2 | Alpn::Http11 => {
-                    let remote = Remote { identity: Some(identity), address: peer_addr };
+                    let remote = Remote {
+                        identity: Some(identity),
+                        address: peer_addr,
+                    };
                     http(stream, &port, remote, draining).await;
                 }
             },
@@ -182,7 +195,12 @@ async fn frames(
     let span = tracing::info_span!(
         "session", tenant.id = %identity.tenant, runtime.id = %identity.runtime, peer.addr = %address
     );
-    let settings = SessionSettings { gateway, identity, address, draining };
+    let settings = SessionSettings {
+        gateway,
+        identity,
+        address,
+        draining,
+    };
     let ending = serve_session(stream, settings).instrument(span).await;
     metrics::counter!(SESSIONS_ENDED, "why" => format!("{ending:?}")).increment(1);
 }
@@ -205,7 +223,10 @@ async fn serve_stranger(
         let _ = timeout(STRANGER_WITHIN, stream.shutdown()).await;
         return;
     }
-    let remote = Remote { identity: None, address };
+    let remote = Remote {
+        identity: None,
+        address,
+    };
     let _ = timeout(STRANGER_WITHIN, http(stream, &port, remote, draining)).await;
 }
 
@@ -229,8 +250,11 @@ async fn http(
         .keep_alive_interval(KEEP_ALIVE)
         .max_header_list_size(HEADER_LIST_MAX);
     let graceful = GracefulShutdown::new();
-    let connection =
-        graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+    let connection = graceful.watch(
+        builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned(),
+    );
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         served = &mut connection => {

@@ -51,23 +51,36 @@ fn fails_at(sabotage: &str, wanted: &str) {
     assert_eq!(failed.len(), 1, "{}", told(&output));
     assert_eq!(failed[0]["step"], wanted, "{}", told(&output));
     let last_words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(last_words.contains(&format!("step {wanted} did not hold")), "{last_words}");
+    assert!(
+        last_words.contains(&format!("step {wanted} did not hold")),
+        "{last_words}"
+    );
     remove_what_was_kept(&last_words);
 }
 
 fn check(more: &[&str]) -> Output {
     let provost = env!("CARGO_BIN_EXE_provost");
-    Command::new(provost).args(["dev", "--check", "--json"]).args(more).output().unwrap()
+    Command::new(provost)
+        .args(["dev", "--check", "--json"])
+        .args(more)
+        .output()
+        .unwrap()
 }
 
 fn steps(output: &Output) -> Vec<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn told(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
-    format!("{}\n{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(out),
+        String::from_utf8_lossy(err)
+    )
 }
 
 /// A failed check keeps its folder; here it is known why it failed.

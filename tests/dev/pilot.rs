@@ -13,7 +13,9 @@ use serde_json::Value;
 #[tokio::test]
 async fn every_page_served_stands_with_its_verdict_in_the_journal() {
     let dev = Dev::start().await;
-    let (browser, home) = Browser::login(&dev.courses(), "ada", "provost-dev").await.unwrap();
+    let (browser, home) = Browser::login(&dev.courses(), "ada", "provost-dev")
+        .await
+        .unwrap();
     assert_eq!(home.status, 200);
     let mut pages = vec![home];
     for path in [
@@ -26,7 +28,10 @@ async fn every_page_served_stands_with_its_verdict_in_the_journal() {
         assert_eq!(page.status, 200, "{path}");
         pages.push(page);
     }
-    let start = browser.submit(pages.last().unwrap(), "start", &[]).await.unwrap();
+    let start = browser
+        .submit(pages.last().unwrap(), "start", &[])
+        .await
+        .unwrap();
     assert_eq!(start.status, 200);
     let answers = [("q0", "1"), ("q1", "0"), ("q2", "2")];
     let result = browser.submit(&start, "answer", &answers).await.unwrap();
@@ -48,7 +53,10 @@ async fn every_page_served_stands_with_its_verdict_in_the_journal() {
             assert!(given.unwrap().contains(&allowed), "{}: {given:?}", page.url);
         }
     }
-    let kinds: BTreeSet<&str> = log.iter().filter_map(|event| event["data"]["type"].as_str()).collect();
+    let kinds: BTreeSet<&str> = log
+        .iter()
+        .filter_map(|event| event["data"]["type"].as_str())
+        .collect();
     for kind in [
         "user.login",
         "session.started",
@@ -65,17 +73,33 @@ async fn every_page_served_stands_with_its_verdict_in_the_journal() {
 #[tokio::test]
 async fn a_video_is_served_in_parts_and_only_to_whom_the_course_is_open() {
     let dev = Dev::start().await;
-    let (browser, _) = Browser::login(&dev.courses(), "ada", "provost-dev").await.unwrap();
-    let lesson = browser.get("/courses/cloud-fundamentals/lessons/2").await.unwrap();
+    let (browser, _) = Browser::login(&dev.courses(), "ada", "provost-dev")
+        .await
+        .unwrap();
+    let lesson = browser
+        .get("/courses/cloud-fundamentals/lessons/2")
+        .await
+        .unwrap();
     let from = lesson.body.find("src=\"").unwrap() + 5;
     let video = lesson.body[from..].split('"').next().unwrap();
 
-    let part = browser.raw(reqwest::Method::GET, video, &[("range", "bytes=0-99")]).await.unwrap();
+    let part = browser
+        .raw(reqwest::Method::GET, video, &[("range", "bytes=0-99")])
+        .await
+        .unwrap();
 
     assert_eq!(part.status(), 206);
-    assert!(part.headers()["content-range"].to_str().unwrap().starts_with("bytes 0-99/"));
+    assert!(
+        part.headers()["content-range"]
+            .to_str()
+            .unwrap()
+            .starts_with("bytes 0-99/")
+    );
     let stranger = Browser::open(&dev.courses()).unwrap();
-    let refused = stranger.raw(reqwest::Method::GET, video, &[]).await.unwrap();
+    let refused = stranger
+        .raw(reqwest::Method::GET, video, &[])
+        .await
+        .unwrap();
     assert_ne!(refused.status(), 200);
 }
 
@@ -100,7 +124,12 @@ impl Dev {
             .unwrap();
         // The operator's file is written before the connector enrolls, the courses start last.
         let ports = wait_for("ports.json", || read_json(&dir.join("ports.json"))).await;
-        let dev = Self { child, _home: home, dir, ports };
+        let dev = Self {
+            child,
+            _home: home,
+            dir,
+            ports,
+        };
         wait_for("the seeded user", || dev.individual()).await;
         let tenant = dev.individual().unwrap();
         wait_for("the grants", || {
@@ -118,7 +147,9 @@ impl Dev {
     fn individual(&self) -> Option<String> {
         let operator = std::fs::read_to_string(self.dir.join("operator")).ok()?;
         let log = self.log(&operator)?;
-        let admitted = log.iter().find(|event| event["kind"] == "tenant.individual-admitted")?;
+        let admitted = log
+            .iter()
+            .find(|event| event["kind"] == "tenant.individual-admitted")?;
         Some(admitted["data"]["tenant"].as_str()?.to_owned())
     }
 
@@ -128,8 +159,12 @@ impl Dev {
         wait_for("every page in the journal", || {
             let log = self.log(&tenant)?;
             let seen = verdicts(&log);
-            let all = pages.iter().filter_map(|page| page.correlation_id.as_deref());
-            all.into_iter().all(|id| seen.contains_key(id)).then_some(log)
+            let all = pages
+                .iter()
+                .filter_map(|page| page.correlation_id.as_deref());
+            all.into_iter()
+                .all(|id| seen.contains_key(id))
+                .then_some(log)
         })
         .await
     }
@@ -137,8 +172,13 @@ impl Dev {
     fn log(&self, tenant: &str) -> Option<Vec<Value>> {
         let mut log: Vec<Value> = Vec::new();
         loop {
-            let after = log.last().and_then(|event| event["seq"].as_u64()).unwrap_or(0);
-            let page = self.get(&format!("/v1/tenants/{tenant}/audit?limit=100&after={after}"))?;
+            let after = log
+                .last()
+                .and_then(|event| event["seq"].as_u64())
+                .unwrap_or(0);
+            let page = self.get(&format!(
+                "/v1/tenants/{tenant}/audit?limit=100&after={after}"
+            ))?;
             let items = page["items"].as_array()?.clone();
             let full = items.len() == 100;
             log.extend(items);
@@ -158,7 +198,9 @@ impl Dev {
             answer.error_for_status().ok()?.json().await.ok()
         };
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
             runtime.ok()?.block_on(ask)
         })
         .join()

@@ -80,7 +80,11 @@ impl Node {
             Err(_) => self.decide_here(asked, false).await,
             Ok(answer) => {
                 let verdict = answer?;
-                let judged = Judgement { verdict, matched: None, overridden: None };
+                let judged = Judgement {
+                    verdict,
+                    matched: None,
+                    overridden: None,
+                };
                 self.report_verdict(asked, &judged, true, BY_KERNEL).await?;
                 Ok(judged.verdict)
             }
@@ -139,7 +143,8 @@ impl Node {
         judged: Judgement,
         online: bool,
     ) -> Result<Verdict, Problem> {
-        self.report_verdict(asked, &judged, online, BY_CONNECTOR).await?;
+        self.report_verdict(asked, &judged, online, BY_CONNECTOR)
+            .await?;
         Ok(judged.verdict)
     }
 
@@ -166,7 +171,8 @@ impl Node {
             revision: license.map_or(0, |license| license.document.revision),
             online,
         };
-        self.report(VERDICT, asked.tenant, asked.correlation, &report).await
+        self.report(VERDICT, asked.tenant, asked.correlation, &report)
+            .await
     }
 }
 

@@ -1,28 +1,25 @@
 //! Rules that are said once and hold always, each by its sentence.
 
-use std::collections::BTreeMap;
-
 use provost_kernel::{
     Caller, Command, Rejection, State, answer,
-    command::{
-        Attach, AuditEntry, AuditPrior, Consume, CreateIndividual, CreateTenant, Grant, Prior,
-        Resolve,
-    },
+    command::{Attach, AuditEntry, AuditPrior, CreateTenant, Prior},
     desired::{Surroundings, desired_state},
     enrolment::{Admission, admit},
     license::{LicensePolicy, Licensee, plan_license},
 };
 use provost_protocol::{
-    Code, ContractVersion, EventId, IdentityId, Timestamp,
+    Code, ContractVersion, Timestamp,
     entity::{
-        ActorType, DeploymentMode, Feature, Limit, Mode, Policies, ProviderKind, RuntimeStatus,
-        RuntimeType, SecurityLevel, TenantStatus, TenantType,
+        ActorType, DeploymentMode, Feature, Limit, Mode, Policies, RuntimeStatus, RuntimeType,
+        SecurityLevel, TenantStatus, TenantType,
     },
-    event::{AuditRecorded, Event, Subject},
-    json::RawJson,
+    event::Event,
     verdict::Reason,
 };
 
+mod make;
+
+use self::make::*;
 use crate::world::{World, at, hash, own, runtime_id, tenant_id, token_id};
 
 #[test]
@@ -452,111 +449,4 @@ fn an_enterprise_license_is_short_and_takes_nothing_when_it_has_ended() {
     assert!(!enterprise.consumes_when_expired);
     assert_eq!(enterprise.offline_max_ms(), 48 * 3_600_000);
     assert!(LicensePolicy::of(SecurityLevel::Standard).consumes_when_expired);
-}
-
-fn company() -> World {
-    World::company(at("2026-11-22T00:00:00Z"), "UTC")
-}
-
-fn individual() -> World {
-    let mut world = World::empty(at("2026-11-22T00:00:00Z"));
-    world.run(&create_individual("ada")).unwrap();
-    world
-}
-
-fn create_individual(name: &str) -> Command {
-    Command::CreateIndividual(CreateIndividual {
-        operator: tenant_id(9),
-        subject: person(name),
-        name: name.to_owned(),
-        policies: Policies::default(),
-        time_zone: "UTC".to_owned(),
-    })
-}
-
-fn person(name: &str) -> Subject {
-    Subject {
-        issuer: "https://idp".to_owned(),
-        subject: name.to_owned(),
-    }
-}
-
-fn shared() -> Caller {
-    Caller {
-        runtime: runtime_id(8),
-        tenant: tenant_id(9),
-        ..own(8)
-    }
-}
-
-fn attach() -> Attach {
-    Attach {
-        runtime: runtime_id(8),
-        operator: tenant_id(9),
-        deployment_mode: DeploymentMode::Shared,
-        status: RuntimeStatus::Active,
-        cnf: hash(8),
-    }
-}
-
-fn resolve(name: &str) -> Command {
-    Command::Resolve(Box::new(Resolve {
-        caller: shared(),
-        subject: person(name),
-        provider: ProviderKind::Oidc,
-        roles: Vec::new(),
-        attributes: BTreeMap::new(),
-        token_expires: Timestamp::MAX,
-        identity: IdentityId::from_parts(Timestamp::EPOCH, [1; 10]),
-    }))
-}
-
-fn grant(limit: Limit, mode: Mode) -> Command {
-    Command::Grant(Grant {
-        feature: Feature::parse("exports").unwrap(),
-        runtime: None,
-        limit,
-        time_window: None,
-        mode,
-        valid_until: Timestamp::MAX,
-    })
-}
-
-fn consume(caller: Caller, amount: u64, prior: Option<Prior>) -> Command {
-    let feature = Feature::parse("exports:pdf").unwrap();
-    Command::Consume(Consume {
-        caller,
-        feature,
-        amount,
-        prior,
-    })
-}
-
-fn take(world: &mut World, caller: Caller, amount: u64) -> (bool, Reason) {
-    let events = world.run(&consume(caller, amount, None)).unwrap();
-    let verdict = answer(&events[0]).unwrap();
-    (verdict.allowed, verdict.reason)
-}
-
-fn audit(entry: AuditEntry) -> Command {
-    Command::RecordAudit {
-        caller: own(1),
-        events: vec![entry],
-    }
-}
-
-fn entry(n: u8) -> AuditEntry {
-    AuditEntry {
-        recorded: AuditRecorded {
-            event_id: EventId::from_parts(Timestamp::EPOCH, [n; 10]),
-            kind: "user.login".to_owned(),
-            received_at: Timestamp::EPOCH,
-            event: RawJson::parse("{\"type\":\"user.login\"}").unwrap(),
-        },
-        actor: ActorType::User,
-        timestamp: Timestamp::EPOCH,
-        payload_bytes: 2,
-        version: ContractVersion::V0_1,
-        prior: AuditPrior::New,
-    }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::AdminKeyId,
     entity::{KeyPurpose, Role},
+    ids::AdminKeyId,
 };
 
 /// A signing key exists.

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use provost_courses::drive::{Browser, Page};
 
-use super::{Walk, until, WITHIN};
+use super::{WITHIN, Walk, until};
 use crate::dev::{
     evidence::Evidence,
     process::run,
@@ -14,7 +14,12 @@ use crate::dev::{
 /// The person logs in at the issuer; the kernel says who it is.
 pub(in crate::dev) async fn login(walk: &mut Walk) -> anyhow::Result<Evidence> {
     let (browser, page) = Browser::login(&walk.world.courses_url(), USER, PASSWORD).await?;
-    anyhow::ensure!(page.status == 200, "the login answered {}: {}", page.status, page.body);
+    anyhow::ensure!(
+        page.status == 200,
+        "the login answered {}: {}",
+        page.status,
+        page.body
+    );
     walk.browser = Some(browser);
     walk.tenant = walk.world.individual().await?;
     let tenant = walk.tenant.clone();
@@ -25,7 +30,10 @@ pub(in crate::dev) async fn login(walk: &mut Walk) -> anyhow::Result<Evidence> {
         .await?;
     Ok(Evidence::new()
         .saw("tenant", &tenant)
-        .saw("identity", resolved.json["data"]["identity"].as_str().unwrap_or("?"))
+        .saw(
+            "identity",
+            resolved.json["data"]["identity"].as_str().unwrap_or("?"),
+        )
         .saw("event", resolved.cite()))
 }
 
@@ -44,8 +52,15 @@ pub(in crate::dev) async fn allowed(walk: &mut Walk) -> anyhow::Result<Evidence>
 
 /// What is not granted stays shut; the page says why, and the denial is in the journal.
 pub(in crate::dev) async fn blocked(walk: &mut Walk) -> anyhow::Result<Evidence> {
-    let page = walk.browser()?.get(&format!("/courses/{LOCKED_COURSE}")).await?;
-    anyhow::ensure!(page.status == 403, "the locked course answered {}", page.status);
+    let page = walk
+        .browser()?
+        .get(&format!("/courses/{LOCKED_COURSE}"))
+        .await?;
+    anyhow::ensure!(
+        page.status == 403,
+        "the locked course answered {}",
+        page.status
+    );
     let reason = page.text("reason").context("the page names no reason")?;
     anyhow::ensure!(reason == "NO_ENTITLEMENT", "another reason: {reason}");
     let verdict = walk.verdict(&page, false).await?;
@@ -70,8 +85,14 @@ pub(in crate::dev) async fn quota(walk: &mut Walk) -> anyhow::Result<Evidence> {
         anyhow::ensure!(page.status == 200, "an attempt answered {}", page.status);
     }
     let over = attempt(walk.browser()?).await?;
-    anyhow::ensure!(over.status == 403, "the attempt over the quota answered {}", over.status);
-    let resets_at = over.text("resets-at").context("the page does not say when it resets")?;
+    anyhow::ensure!(
+        over.status == 403,
+        "the attempt over the quota answered {}",
+        over.status
+    );
+    let resets_at = over
+        .text("resets-at")
+        .context("the page does not say when it resets")?;
     let tenant = walk.tenant.clone();
     let denied = walk
         .event("the denied unit is in the journal", &tenant, |event| {
@@ -79,8 +100,14 @@ pub(in crate::dev) async fn quota(walk: &mut Walk) -> anyhow::Result<Evidence> {
         })
         .await?;
     let log = walk.world.admin()?.log(&tenant).await?;
-    let taken = log.iter().filter(|event| event.kind() == "quota.consumed").count();
-    anyhow::ensure!(taken as u64 == ATTEMPTS, "{taken} units were taken, not {ATTEMPTS}");
+    let taken = log
+        .iter()
+        .filter(|event| event.kind() == "quota.consumed")
+        .count();
+    anyhow::ensure!(
+        taken as u64 == ATTEMPTS,
+        "{taken} units were taken, not {ATTEMPTS}"
+    );
     Ok(Evidence::new()
         .saw("taken", taken)
         .saw("resets_at", resets_at.trim())
@@ -105,12 +132,23 @@ pub(in crate::dev) async fn license(walk: &mut Walk) -> anyhow::Result<Evidence>
         .and_then(|keys| keys.iter().find(|key| key["purpose"] == "license"))
         .context("the kernel shows no license key")?;
     let key_file = walk.world.home.dir.join("license-key.pem");
-    std::fs::write(&key_file, key["public_key_pem"].as_str().unwrap_or_default())?;
-    let args = ["license".into(), "verify".into(), file.into(), "--key".into(), key_file.into()];
+    std::fs::write(
+        &key_file,
+        key["public_key_pem"].as_str().unwrap_or_default(),
+    )?;
+    let args = [
+        "license".into(),
+        "verify".into(),
+        file.into(),
+        "--key".into(),
+        key_file.into(),
+    ];
     let (good, said) = run("provost license verify", args).await?;
     anyhow::ensure!(good, "the license does not verify: {said}");
     let issued = walk
-        .event("the license is in the journal", &tenant, |event| event.kind() == "license.issued")
+        .event("the license is in the journal", &tenant, |event| {
+            event.kind() == "license.issued"
+        })
         .await?;
     Ok(Evidence::new()
         .saw("verdict", said.lines().next().unwrap_or_default())
@@ -121,13 +159,17 @@ pub(in crate::dev) async fn license(walk: &mut Walk) -> anyhow::Result<Evidence>
 
 /// Begins an attempt at the exercise and hands in the right answers.
 async fn attempt(browser: &Browser) -> anyhow::Result<Page> {
-    let page = browser.get(&format!("/courses/{COURSE}/exercises/cloud-basics")).await?;
+    let page = browser
+        .get(&format!("/courses/{COURSE}/exercises/cloud-basics"))
+        .await?;
     anyhow::ensure!(page.status == 200, "the exercise answered {}", page.status);
     let page = browser.submit(&page, "start", &[]).await?;
     if page.status != 200 {
         return Ok(page);
     }
-    Ok(browser.submit(&page, "answer", &[("q0", "1"), ("q1", "0"), ("q2", "2")]).await?)
+    Ok(browser
+        .submit(&page, "answer", &[("q0", "1"), ("q1", "0"), ("q2", "2")])
+        .await?)
 }
 
 /// Flips the lowest bit of a character in the middle of the file's body.

@@ -20,24 +20,43 @@ pub(in crate::dev) async fn outage(walk: &mut Walk) -> anyhow::Result<Evidence> 
         let log = admin.log(&tenant).await?;
         walk.before.push((tenant, log));
     }
-    walk.world.kernel.as_mut().context("no kernel")?.kill().await?;
+    walk.world
+        .kernel
+        .as_mut()
+        .context("no kernel")?
+        .kill()
+        .await?;
     let degraded = degraded(walk).await?;
     let page = walk.course_opens().await?;
-    walk.offline_pages.push(page.correlation_id.context("the page names no correlation id")?);
+    walk.offline_pages.push(
+        page.correlation_id
+            .context("the page names no correlation id")?,
+    );
     let refused = match Browser::login(&walk.world.courses_url(), OTHER_USER, PASSWORD).await {
         Ok((_, page)) => page.status,
         Err(error) => anyhow::bail!("the login of another person broke: {error}"),
     };
-    anyhow::ensure!(refused == 503, "a new login answered {refused} without the kernel");
+    anyhow::ensure!(
+        refused == 503,
+        "a new login answered {refused} without the kernel"
+    );
 
     // The connector is killed as well: what it spooled and what it holds must outlive it.
-    walk.world.connector.as_mut().context("no connector")?.kill().await?;
+    walk.world
+        .connector
+        .as_mut()
+        .context("no connector")?
+        .kill()
+        .await?;
     if walk.is_sabotaged(Sabotage::SpoolDeleted) {
         fs::remove_dir_all(walk.world.home.connector().join("spool"))?;
     }
     walk.world.start_connector().await?;
     let page = walk.course_opens().await?;
-    walk.offline_pages.push(page.correlation_id.context("the page names no correlation id")?);
+    walk.offline_pages.push(
+        page.correlation_id
+            .context("the page names no correlation id")?,
+    );
     let status = walk.world.local.status().await?;
     let spooled = status["spool"]["waiting"].as_u64().unwrap_or(0);
     anyhow::ensure!(spooled > 0, "nothing waits in the spool");
@@ -58,9 +77,16 @@ pub(in crate::dev) async fn recovery(walk: &mut Walk) -> anyhow::Result<Evidence
     let mut events = 0;
     for (tenant, before) in &walk.before {
         let after = admin.log(tenant).await?;
-        for (then, now) in before.iter().zip(after.iter().map(Some).chain(std::iter::repeat(None))) {
+        for (then, now) in before
+            .iter()
+            .zip(after.iter().map(Some).chain(std::iter::repeat(None)))
+        {
             let same = now.is_some_and(|now| now.text == then.text);
-            anyhow::ensure!(same, "event {} of tenant {tenant} is gone or changed", then.cite());
+            anyhow::ensure!(
+                same,
+                "event {} of tenant {tenant} is gone or changed",
+                then.cite()
+            );
         }
         events += before.len();
     }
@@ -88,7 +114,10 @@ pub(in crate::dev) async fn recovery(walk: &mut Walk) -> anyhow::Result<Evidence
         };
         let (verdicts, opened) = (of_page(VERDICT), of_page("course.opened"));
         anyhow::ensure!(verdicts >= 1, "the verdict of page {correlation} was lost");
-        anyhow::ensure!(opened == 1, "the page {correlation} was reported {opened} times");
+        anyhow::ensure!(
+            opened == 1,
+            "the page {correlation} was reported {opened} times"
+        );
     }
     let last = log.last().context("the log is empty")?;
     Ok(Evidence::new()
@@ -111,7 +140,9 @@ async fn degraded(walk: &Walk) -> anyhow::Result<String> {
     until("the connector is degraded", WITHIN, async || {
         let status = local.status().await?;
         let tenants = status["tenants"].as_array().cloned().unwrap_or_default();
-        let ours = tenants.into_iter().find(|held| held["tenant_id"] == tenant.as_str());
+        let ours = tenants
+            .into_iter()
+            .find(|held| held["tenant_id"] == tenant.as_str());
         let mode = ours.and_then(|held| held["mode"].as_str().map(str::to_owned));
         Ok(mode.filter(|mode| mode == "degraded"))
     })

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{Walk, until, WITHIN};
+use super::{WITHIN, Walk, until};
 use crate::dev::{evidence::Evidence, sabotage::Sabotage};
 
 /// An installation with its keys.
@@ -14,8 +14,13 @@ pub(in crate::dev) async fn init(walk: &mut Walk) -> anyhow::Result<Evidence> {
     let install = install["install_id"].as_str().context("no install id")?;
     let key = std::fs::metadata(kernel.join("admin.key"))?;
     let mode = std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777;
-    anyhow::ensure!(mode == 0o600, "the first admin key may be read by others: {mode:o}");
-    Ok(Evidence::new().saw("install", install).saw("admin_key_mode", format!("{mode:o}")))
+    anyhow::ensure!(
+        mode == 0o600,
+        "the first admin key may be read by others: {mode:o}"
+    );
+    Ok(Evidence::new()
+        .saw("install", install)
+        .saw("admin_key_mode", format!("{mode:o}")))
 }
 
 /// A kernel that answers.
@@ -23,7 +28,12 @@ pub(in crate::dev) async fn serve(walk: &mut Walk) -> anyhow::Result<Evidence> {
     walk.world.serve().await?;
     walk.world.start_issuer().await?;
     let status = walk.world.admin()?.get("/v1/status").await?;
-    let pid = walk.world.kernel.as_ref().and_then(|kernel| kernel.id()).unwrap_or(0);
+    let pid = walk
+        .world
+        .kernel
+        .as_ref()
+        .and_then(|kernel| kernel.id())
+        .unwrap_or(0);
     Ok(Evidence::new()
         .saw("pid", pid)
         .saw("version", status["version"].as_str().unwrap_or("?"))
@@ -37,11 +47,16 @@ pub(in crate::dev) async fn token(walk: &mut Walk) -> anyhow::Result<Evidence> {
     anyhow::ensure!(walk.token.starts_with("pvt1."), "not an enrolment token");
     let operator = walk.world.operator.clone();
     let created = walk
-        .event("the token is in the journal", &operator, |event| event.kind() == "token.created")
+        .event("the token is in the journal", &operator, |event| {
+            event.kind() == "token.created"
+        })
         .await?;
     Ok(Evidence::new()
         .saw("tenant", &operator)
-        .saw("token", created.json["data"]["token"].as_str().unwrap_or("?"))
+        .saw(
+            "token",
+            created.json["data"]["token"].as_str().unwrap_or("?"),
+        )
         .saw("event", created.cite()))
 }
 
@@ -54,10 +69,14 @@ pub(in crate::dev) async fn enroll(walk: &mut Walk) -> anyhow::Result<Evidence> 
             event.kind() == "runtime.enrolled"
         })
         .await?;
-    walk.runtime =
-        enrolled.json["data"]["runtime"].as_str().context("no runtime id")?.to_owned();
+    walk.runtime = enrolled.json["data"]["runtime"]
+        .as_str()
+        .context("no runtime id")?
+        .to_owned();
     let on_disk = std::fs::read_to_string(walk.world.home.connector().join("keys/runtime.pem"))?;
-    let journaled = enrolled.json["data"]["certificate"].as_str().unwrap_or_default();
+    let journaled = enrolled.json["data"]["certificate"]
+        .as_str()
+        .unwrap_or_default();
     anyhow::ensure!(
         on_disk.trim() == journaled.trim(),
         "the connector's certificate is not the one in the journal"
@@ -67,7 +86,10 @@ pub(in crate::dev) async fn enroll(walk: &mut Walk) -> anyhow::Result<Evidence> 
     }
     Ok(Evidence::new()
         .saw("runtime", &walk.runtime)
-        .saw("serial", enrolled.json["data"]["serial"].as_str().unwrap_or("?"))
+        .saw(
+            "serial",
+            enrolled.json["data"]["serial"].as_str().unwrap_or("?"),
+        )
         .saw("event", enrolled.cite()))
 }
 
@@ -82,7 +104,10 @@ pub(in crate::dev) async fn register(walk: &mut Walk) -> anyhow::Result<Evidence
         .await?;
     walk.world.start_courses().await?;
     Ok(Evidence::new()
-        .saw("version", registered.json["data"]["version"].as_str().unwrap_or("?"))
+        .saw(
+            "version",
+            registered.json["data"]["version"].as_str().unwrap_or("?"),
+        )
         .saw("event", registered.cite()))
 }
 
@@ -90,9 +115,11 @@ pub(in crate::dev) async fn register(walk: &mut Walk) -> anyhow::Result<Evidence
 pub(in crate::dev) async fn heartbeat(walk: &mut Walk) -> anyhow::Result<Evidence> {
     let operator = walk.world.operator.clone();
     let activated = walk
-        .event("the first heartbeat is in the journal", &operator, |event| {
-            event.kind() == "runtime.activated"
-        })
+        .event(
+            "the first heartbeat is in the journal",
+            &operator,
+            |event| event.kind() == "runtime.activated",
+        )
         .await?;
     let (admin, path) = (
         walk.world.admin()?,

@@ -7,24 +7,32 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::{Walk, until};
-use crate::dev::{
-    evidence::Evidence,
-    sabotage::Sabotage,
-    world::COURSE,
-};
+use crate::dev::{evidence::Evidence, sabotage::Sabotage, world::COURSE};
 
 /// Suspended: told at once, and every check is denied.
 pub(in crate::dev) async fn suspend(walk: &mut Walk) -> anyhow::Result<Evidence> {
     if walk.is_sabotaged(Sabotage::SuspendNotDelivered) {
-        walk.world.connector.as_ref().context("no connector")?.signal(Signal::STOP)?;
+        walk.world
+            .connector
+            .as_ref()
+            .context("no connector")?
+            .signal(Signal::STOP)?;
     }
     let told = set(walk, "suspend").await;
     if walk.is_sabotaged(Sabotage::SuspendNotDelivered) {
-        walk.world.connector.as_ref().context("no connector")?.signal(Signal::CONT)?;
+        walk.world
+            .connector
+            .as_ref()
+            .context("no connector")?
+            .signal(Signal::CONT)?;
     }
     let (revision, told_ms) = told?;
     let page = walk.browser()?.get(&format!("/courses/{COURSE}")).await?;
-    anyhow::ensure!(page.status == 403, "a suspended tenant's course answered {}", page.status);
+    anyhow::ensure!(
+        page.status == 403,
+        "a suspended tenant's course answered {}",
+        page.status
+    );
     let reason = page.text("reason").context("the page names no reason")?;
     anyhow::ensure!(reason == "TENANT_SUSPENDED", "another reason: {reason}");
     let verdict = walk.verdict(&page, false).await?;
@@ -54,13 +62,19 @@ async fn set(walk: &Walk, what: &str) -> anyhow::Result<(u64, u128)> {
     let reason = json!({"reason": "provost dev --check"});
     admin.post(&format!("{path}/{what}"), reason).await?;
     let begun = Instant::now();
-    let revision = admin.get(&path).await?["revision"].as_u64().context("no revision")?;
+    let revision = admin.get(&path).await?["revision"]
+        .as_u64()
+        .context("no revision")?;
     let (local, tenant) = (walk.world.local.clone(), walk.tenant.clone());
     until("the runtime is told", TOLD_WITHIN, async || {
         let status = local.status().await?;
         let tenants = status["tenants"].as_array().cloned().unwrap_or_default();
-        let ours = tenants.into_iter().find(|held| held["tenant_id"] == tenant.as_str());
-        let held = ours.and_then(|held| held["desired_revision"].as_u64()).unwrap_or(0);
+        let ours = tenants
+            .into_iter()
+            .find(|held| held["tenant_id"] == tenant.as_str());
+        let held = ours
+            .and_then(|held| held["desired_revision"].as_u64())
+            .unwrap_or(0);
         Ok((held >= revision).then_some(()))
     })
     .await?;

@@ -86,7 +86,7 @@ pub(crate) fn audit(log: &Log, n: u64, count: u64) -> Command {
     let entry = |offset: u64| AuditEntry {
         recorded: AuditRecorded {
             event_id: event_id(log.seq + 1 + offset),
-            kind: "course.opened".to_owned(),
+            kind: "page.opened".to_owned(),
             received_at: log.now,
             event: RawJson::parse(&format!("{{\"n\":{n}}}")).expect("this is JSON"),
         },
