@@ -10,24 +10,21 @@ mod enroll;
 mod headers;
 mod listener;
 
-use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{
+    future::{Ready, ready},
+    net::SocketAddr,
+    num::NonZeroU32,
+    sync::Arc,
+};
 
-pub use self::listener::{Listener, ListenerSettings};
-use crate::{
-    problem::Refusal,
-    telemetry::names::{RUNTIME_REQUESTS, RUNTIME_SECONDS},
-};
-use axum::{
-    Router,
-    extract::Request,
-    http::Method,
-    response::{IntoResponse, Response},
-    routing::{any, post},
-};
+use axum::{Router, extract::Request, http::Method, response::Response, routing::post};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use provost_actors::Gateway;
 use provost_certs::{Authority, Signers};
-use provost_protocol::{Code, RuntimeId, sign::PeerIdentity};
+use provost_protocol::{Code, Problem, RuntimeId, sign::PeerIdentity};
+
+pub use self::listener::{Listener, ListenerSettings};
+use crate::telemetry::names::{RUNTIME_REQUESTS, RUNTIME_SECONDS};
 
 /// What the calls need.
 #[derive(Clone)]
@@ -69,19 +66,28 @@ impl RuntimePort {
         let port = Arc::new(self.clone());
         let remote = Arc::new(remote);
         let call = |name: &'static str, path_kind: calls::Call| {
-            let (port, remote) = (Arc::clone(&port), Arc::clone(&remote));
+            let (serving, from) = (Arc::clone(&port), Arc::clone(&remote));
             post(move |request: Request| async move {
                 let started = std::time::Instant::now();
-                let response = calls::serve(port, remote, path_kind, request).await;
+                let response = calls::serve(serving, from, path_kind, request).await;
                 let status = response.status().as_u16().to_string();
                 metrics::counter!(RUNTIME_REQUESTS, "call" => name, "status" => status)
                     .increment(1);
                 metrics::histogram!(RUNTIME_SECONDS, "call" => name).record(started.elapsed());
                 response
             })
-            .fallback(method_not_allowed)
+            .fallback(refusing(&port, &remote, method_not_allowed))
         };
         let (enrolling, from) = (Arc::clone(&port), Arc::clone(&remote));
+        // Enrolment is for those without a certificate: they may hear that it takes POST only.
+        let enroller = Arc::clone(&port);
+        let other_than_post = move |request: Request| {
+            let problem = method_not_allowed(request.method());
+            ready(calls::refuse(&enroller, request.headers(), problem))
+        };
+        let elsewhere = refusing(&port, &remote, |_| {
+            Problem::new(Code::NotFound, "no such path")
+        });
         Router::new()
             .route(
                 "/kernel/runtimes/register",
@@ -103,9 +109,9 @@ impl RuntimePort {
             .route(
                 "/kernel/enroll",
                 post(move |request: Request| enroll::serve(enrolling, from, request))
-                    .fallback(method_not_allowed),
+                    .fallback(other_than_post),
             )
-            .fallback(any(not_found))
+            .fallback(elsewhere)
     }
 }
 
@@ -115,13 +121,28 @@ impl std::fmt::Debug for RuntimePort {
     }
 }
 
-async fn method_not_allowed(method: Method) -> Response {
-    let detail = format!("this path does not know {method}");
-    Refusal::new(Code::MethodNotAllowed, detail).into_response()
+/// Answers what no call takes: who shows no certificate hears of nothing else.
+fn refusing(
+    port: &Arc<RuntimePort>,
+    remote: &Arc<Remote>,
+    why: fn(&Method) -> Problem,
+) -> impl Fn(Request) -> Ready<Response> + Clone + Send + Sync + 'static {
+    let (port, known) = (Arc::clone(port), remote.identity.is_some());
+    move |request: Request| {
+        let problem = if known {
+            why(request.method())
+        } else {
+            calls::certificate_required()
+        };
+        ready(calls::refuse(&port, request.headers(), problem))
+    }
 }
 
-async fn not_found() -> Response {
-    Refusal::new(Code::NotFound, "no such path").into_response()
+fn method_not_allowed(method: &Method) -> Problem {
+    Problem::new(
+        Code::MethodNotAllowed,
+        format!("this path does not know {method}"),
+    )
 }
 
 /// A runtime registers once a start; six starts a minute are a crash loop already.

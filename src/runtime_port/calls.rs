@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::Request,
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -53,18 +53,39 @@ pub(super) async fn serve(
     call: Call,
     request: Request,
 ) -> Response {
-    let house = port.gateway.directory().house();
-    let fresh = || CorrelationId::from_parts(house.clock.now(), house.random.id_bytes());
-    let (correlation, read) = match headers::correlation(request.headers(), fresh) {
-        Ok(correlation) => (correlation, Ok(())),
-        Err(problem) => (fresh(), Err(problem)),
-    };
+    let (correlation, read) = correlation(&port, request.headers());
     let answered = match read {
         Ok(()) => answer(Arc::clone(&port), &remote, call, correlation, request).await,
         Err(problem) => Err(problem),
     };
-    let mut response = answered
-        .unwrap_or_else(|refused| Refusal::from(refused.correlated(correlation)).into_response());
+    let refused = |problem: Problem| Refusal::from(problem.correlated(correlation)).into_response();
+    echoing(correlation, answered.unwrap_or_else(refused))
+}
+
+/// Refuses what is no call, in the form of those that are.
+pub(super) fn refuse(port: &RuntimePort, headers: &HeaderMap, problem: Problem) -> Response {
+    let (correlation, read) = correlation(port, headers);
+    let problem = read.err().unwrap_or(problem).correlated(correlation);
+    echoing(correlation, Refusal::from(problem).into_response())
+}
+
+/// Who shows no certificate is told that, and nothing of what is there.
+pub(super) fn certificate_required() -> Problem {
+    let detail = "connect with the runtime's certificate; only enrolment goes without";
+    Problem::new(Code::CertificateRequired, detail)
+}
+
+/// The correlation id to answer with, and what is wrong with the one that came.
+fn correlation(port: &RuntimePort, headers: &HeaderMap) -> (CorrelationId, Result<(), Problem>) {
+    let house = port.gateway.directory().house();
+    let fresh = || CorrelationId::from_parts(house.clock.now(), house.random.id_bytes());
+    match headers::correlation(headers, fresh) {
+        Ok(correlation) => (correlation, Ok(())),
+        Err(problem) => (fresh(), Err(problem)),
+    }
+}
+
+fn echoing(correlation: CorrelationId, mut response: Response) -> Response {
     if let Ok(value) = HeaderValue::from_str(&correlation.to_string()) {
         response
             .headers_mut()
@@ -81,8 +102,7 @@ async fn answer(
     request: Request,
 ) -> Result<Response, Problem> {
     let Some(identity) = remote.identity.clone() else {
-        let detail = "connect with the runtime's certificate; only enrolment goes without";
-        return Err(Problem::new(Code::CertificateRequired, detail));
+        return Err(certificate_required());
     };
     let needs = if call == Call::Register {
         Needs::Certificate
