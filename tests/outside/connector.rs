@@ -1,0 +1,188 @@
+//! The connector as a process beside a product: enrolled, online, told of a suspension.
+
+use std::{
+    fs::File,
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::world::{Answer, Kernel, now, provost, say, until};
+
+/// A running connector. It is killed when this value goes.
+struct Connector {
+    child: Child,
+    address: SocketAddr,
+    client: Client,
+    folder: tempfile::TempDir,
+}
+
+impl Connector {
+    async fn start(kernel: &Kernel, tenant: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("connector").display().to_string();
+        let token = kernel.token(tenant, "on_prem").await;
+        let enrolled = provost(&["connector", "enroll", &token, "--data", &data]);
+        assert!(enrolled.status.success(), "{enrolled:?}");
+        // Free when it was looked for; the connector's first choice would collide between tests.
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_provost"))
+            .args([
+                "connector",
+                "run",
+                "--data",
+                &data,
+                "--listen",
+                &address.to_string(),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(folder.path().join(LOG)).unwrap())
+            .spawn()
+            .unwrap();
+        let client = Client::builder().no_proxy().build().unwrap();
+        let connector = Self {
+            child,
+            address,
+            client,
+            folder,
+        };
+        until("the connector is online", async || {
+            let status = connector.try_get("/status").await?;
+            (status.json["link"]["state"] == "up").then_some(())
+        })
+        .await;
+        connector
+    }
+
+    async fn try_get(&self, path: &str) -> Option<Answer> {
+        let asked = self
+            .client
+            .get(format!("http://{}{path}", self.address))
+            .send()
+            .await;
+        Some(Answer::read(asked.ok()?).await)
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let mut request = self
+            .client
+            .post(format!("http://{}{path}", self.address))
+            .header("X-Contract-Version", "v0.1")
+            .json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::read(request.send().await.unwrap()).await
+    }
+}
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        // Whoever has ended already cannot be killed.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+            say(&format!("the connector's log:\n{log}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_product_is_governed_through_its_connector_and_hears_of_a_suspension_at_once() {
+    let kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    kernel
+        .grant(&tenant, json!({"feature": "reports", "limit": true}))
+        .await;
+    let connector = Connector::start(&kernel, &tenant).await;
+
+    let register = json!({
+        "tenant_id": tenant, "runtime_type": "app", "deployment_mode": "on_prem",
+        "version": "2.0.0", "capabilities": [],
+    });
+    let registered = connector
+        .post("/kernel/runtimes/register", &[], &register)
+        .await;
+    assert!([200, 201].contains(&registered.status), "{registered:?}");
+    let (runtime, token) = (
+        registered.str("runtime_id"),
+        registered.str("runtime_token"),
+    );
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("X-Tenant-Id", &*tenant),
+        ("X-Runtime-Id", &*runtime),
+        ("Authorization", &*bearer),
+    ];
+    let check = json!({"tenant_id": tenant, "runtime_id": runtime, "feature": "reports"});
+    let checked = async || {
+        let answer = connector
+            .post("/kernel/entitlements/check", &headers, &check)
+            .await
+            .must(200);
+        (
+            answer.json["allowed"].as_bool().unwrap(),
+            answer.str("reason"),
+        )
+    };
+    assert_eq!(checked().await, (true, "ENTITLED".to_owned()));
+
+    let event = json!({"event": {
+        "event_id": Uuid::now_v7().to_string(), "tenant_id": tenant, "runtime_id": runtime,
+        "actor_type": "user", "actor_id": "ada", "type": "report.opened",
+        "timestamp": now().to_string(),
+        "correlation_id": Uuid::now_v7().to_string(), "payload": {"page": 1},
+    }});
+    connector
+        .post("/kernel/audit/events", &headers, &event)
+        .await
+        .must(202);
+    until("the event is delivered", async || {
+        let events = kernel.events(&tenant).await;
+        let there = |one: &&Value| one["data"]["event_id"] == event["event"]["event_id"];
+        events
+            .iter()
+            .find(there)
+            .map(|one| assert_eq!(one["source"], "connector"))
+    })
+    .await;
+
+    kernel
+        .post(
+            &format!("/v1/tenants/{tenant}/suspend"),
+            json!({"reason": "unpaid"}),
+        )
+        .await;
+    until("the suspension is delivered", async || {
+        (checked().await == (false, "TENANT_SUSPENDED".to_owned())).then_some(())
+    })
+    .await;
+    until("the connector confirms", async || {
+        let events = kernel.events(&tenant).await;
+        let confirmed = |one: &&Value| one["kind"] == "runtime.desired-state-confirmed";
+        events.iter().find(confirmed).map(drop)
+    })
+    .await;
+    kernel
+        .post(&format!("/v1/tenants/{tenant}/resume"), json!({}))
+        .await;
+    until("the resumption is delivered", async || {
+        checked().await.0.then_some(())
+    })
+    .await;
+    let license = connector.try_get("/license").await.unwrap().must(200);
+    assert!(
+        license.text.starts_with("-----BEGIN LICENSE FILE-----"),
+        "{license:?}"
+    );
+}
+
+const LOG: &str = "connector.log";
