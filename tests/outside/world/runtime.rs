@@ -5,7 +5,7 @@ use reqwest::{Client, Identity, Method};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Kernel, now};
+use super::{Answer, Kernel, wait::now};
 
 /// An enrolled runtime.
 #[derive(Debug, Clone)]
