@@ -218,7 +218,7 @@ async fn a_connector_does_not_take_a_runtime_for_the_kernel() {
 }
 
 /// A server that shows a runtime's certificate, which the same CA has signed.
-fn posing(thief: &Runtime, kernel: &Kernel) -> TlsAcceptor {
+pub(crate) fn posing(thief: &Runtime, kernel: &Kernel) -> TlsAcceptor {
     let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
     let chain = vec![
         certificate(&thief.certificate_pem),

@@ -10,7 +10,10 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{Answer, Kernel, now, provost, say, until};
+use crate::{
+    bad_certificates::posing,
+    world::{Answer, Kernel, now, provost, say, until},
+};
 
 /// A running connector. It is killed when this value goes.
 struct Connector {
@@ -22,6 +25,13 @@ struct Connector {
 
 impl Connector {
     async fn start(kernel: &Kernel, tenant: &str) -> Self {
+        let connector = Self::dialing(kernel, tenant, kernel.port()).await;
+        connector.link("up").await;
+        connector
+    }
+
+    /// Enrolls at the kernel, and then dials somebody.
+    async fn dialing(kernel: &Kernel, tenant: &str, whom: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("connector").display().to_string();
         let token = kernel.token(tenant, "on_prem").await;
@@ -32,33 +42,34 @@ impl Connector {
             .unwrap()
             .local_addr()
             .unwrap();
+        let config = folder.path().join("connector.toml");
+        let data = toml::Value::String(data);
+        let text = format!("data_dir = {data}\nlisten = \"{address}\"\nkernel = \"{whom}\"\n");
+        std::fs::write(&config, text).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_provost"))
-            .args([
-                "connector",
-                "run",
-                "--data",
-                &data,
-                "--listen",
-                &address.to_string(),
-            ])
+            .args(["connector", "run", "--config"])
+            .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(folder.path().join(LOG)).unwrap())
             .spawn()
             .unwrap();
         let client = Client::builder().no_proxy().build().unwrap();
-        let connector = Self {
+        Self {
             child,
             address,
             client,
             folder,
-        };
-        until("the connector is online", async || {
-            let status = connector.try_get("/status").await?;
-            (status.json["link"]["state"] == "up").then_some(())
-        })
-        .await;
-        connector
+        }
+    }
+
+    /// Waits until the link is in a state; gives the reason for it.
+    async fn link(&self, state: &str) -> String {
+        let link = until(state, async || {
+            let link = self.try_get("/status").await?.json["link"].clone();
+            (link["state"] == state).then_some(link)
+        });
+        link.await["reason"].as_str().unwrap_or_default().to_owned()
     }
 
     async fn try_get(&self, path: &str) -> Option<Answer> {
@@ -182,6 +193,34 @@ async fn a_product_is_governed_through_its_connector_and_hears_of_a_suspension_a
     assert!(
         license.text.starts_with("-----BEGIN LICENSE FILE-----"),
         "{license:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_connector_stays_away_from_whoever_plays_the_kernel() {
+    let kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    let thief = kernel.enroll(&tenant, "on_prem").await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = posing(&thief, &kernel);
+    let posing = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        acceptor.accept(stream).await.map(drop)
+    });
+
+    let connector = Connector::dialing(&kernel, &tenant, address).await;
+
+    let reason = connector.link("down").await;
+    assert!(reason.contains("not our kernel"), "{reason}");
+    assert!(
+        posing.await.unwrap().is_err(),
+        "the thief was shaken hands with"
+    );
+    let status = connector.try_get("/status").await.unwrap();
+    assert_eq!(
+        status.json["generation"], 0,
+        "no session ever began: {status:?}"
     );
 }
 
