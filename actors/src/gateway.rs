@@ -24,7 +24,7 @@ use provost_protocol::{
     Code, CorrelationId, Problem, TenantId,
     entity::{DeploymentMode, RuntimeStatus, TenantStatus},
     event::Confirmation,
-    sign::PeerIdentity,
+    sign::{PeerIdentity, StandingError},
     wire::{Confirm, DesiredState, Operation, Outcome, WirePolicies},
 };
 
@@ -68,7 +68,13 @@ impl Gateway {
         house
             .standing
             .check(peer, house.clock.now())
-            .map_err(|error| Problem::new(Code::CertificateRefused, error.to_string()))?;
+            .map_err(|error| {
+                let code = match error {
+                    StandingError::Revoked => Code::RuntimeRevoked,
+                    _ => Code::CertificateRefused,
+                };
+                Problem::new(code, error.to_string())
+            })?;
         let gone = |error: TenantError| match error {
             TenantError::NotFound => Problem::new(
                 Code::CertificateRefused,

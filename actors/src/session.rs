@@ -94,8 +94,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 Event::Frame(Ok(None)) => Some(Ending::Goodbye),
                 Event::Frame(Err(())) => self.act(&Input::Garbage).await,
                 Event::Answer(answer) => {
+                    let over = ends_the_session(&answer);
                     self.outgoing.send(&ServerMessage::Answer(answer)).await;
-                    self.act(&Input::Answered).await
+                    self.act(if over {
+                        &Input::Revoked
+                    } else {
+                        &Input::Answered
+                    })
+                    .await
                 }
                 Event::Revised(tenant) => self.on_revised(tenant).await,
                 Event::Replaced => self.act(&Input::Replaced).await,
@@ -209,8 +215,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 self.outgoing.send(&ServerMessage::Refused(problem)).await;
                 return Some(Ending::Revoked);
             }
-            // The tenant is being rebuilt: the next revision or heartbeat says it.
-            Err(_) => return None,
+            // The tenant is being rebuilt: looked at again, so that the revision is not missed.
+            Err(_) => {
+                if let Some(interests) = &mut self.interests {
+                    interests.again(tenant);
+                }
+                return None;
+            }
         };
         let interests = self.interests.as_mut()?;
         if let Some(state) = interests.news(&known, tenant).await {
@@ -279,3 +290,9 @@ const ANSWERS_MAX: usize = 64;
 
 /// A restart of the daemon takes about as long.
 const RETRY_MS: u64 = 1_000;
+
+/// Whose certificate or runtime is refused now is refused whatever it asks next.
+fn ends_the_session(answer: &Answer) -> bool {
+    let refused = [Code::RuntimeRevoked, Code::CertificateRefused];
+    matches!(&answer.outcome, Outcome::Refused(problem) if refused.contains(&problem.code))
+}

@@ -309,8 +309,8 @@ pub(crate) fn new_key() -> Result<KeyPair, rcgen::Error> {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
 }
 
-/// How long a runtime's certificate lasts at every security level. A day is what SPIRE's, step-ca's
-/// and our `enterprise` level ask for; a runtime that was away longer comes back by its binding key.
+/// How long a runtime's certificate lasts at the `enterprise` level: a day, as SPIRE's and step-ca's.
+/// What `standard` ones last is the daemon's to say.
 pub const RUNTIME_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The daemon's own certificate is re-issued in memory at half of this; a day makes a copied

@@ -84,7 +84,11 @@ fn facts(tenant: Option<&Tenant>, around: &Around<'_>) -> CheckFacts {
     CheckFacts {
         runtime: around.runtime,
         // Runtime and switch are the own tenant's to say: only its revision rises with them.
-        runtime_status: own.map_or(around.runtime_status, |state| state.runtime_status),
+        // That it was revoked is heard as a refusal, and stands above every older state.
+        runtime_status: match around.runtime_status {
+            RuntimeStatus::Revoked => RuntimeStatus::Revoked,
+            heard => own.map_or(heard, |state| state.runtime_status),
+        },
         runtime_tenant_status: own.map_or(TenantStatus::Active, |state| state.tenant_status),
         tenant_status: desired.map_or_else(
             || {

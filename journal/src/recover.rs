@@ -269,5 +269,4 @@ fn io_error(what: &'static str) -> impl Fn(io::Error) -> OpenError {
 }
 
 /// Nothing here repairs by guessing: the bytes were acknowledged to somebody.
-const REPAIR_HINT: &str =
-    "keep a copy of the folder, then bring this file back with `provost backup restore`";
+const REPAIR_HINT: &str = "keep a copy of the folder, then bring this file back from a copy made while the kernel was stopped";

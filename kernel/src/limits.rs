@@ -5,9 +5,9 @@
 /// JSON readers hold two million epochs exactly.
 pub const REVISIONS_PER_EPOCH: u64 = 1 << 32;
 
-/// All of them are loaded when the tenant wakes and stand in every license; 1,000 of about 400
-/// bytes fit in one frame of 1 MiB.
-pub const ENTITLEMENTS_MAX: u64 = 1_000;
+/// All of them are loaded when the tenant wakes and stand in every license: 330 fully described
+/// ones fill its 256 KiB (a test of the protocol), and a tenant must always get one.
+pub const ENTITLEMENTS_MAX: u64 = 300;
 
 /// Each resolve looks through them; no organisation federates more login systems.
 pub const PROVIDERS_MAX: u64 = 16;

@@ -70,7 +70,7 @@ codes! {
     /// No client certificate where one is needed.
     CertificateRequired = "certificate_required", 401, Caller, "connect with the runtime's certificate; enroll first";
     /// The certificate is expired, revoked or not of this installation.
-    CertificateRefused = "certificate_refused", 401, Caller, "renew or recover the certificate";
+    CertificateRefused = "certificate_refused", 401, Caller, "enroll again with a new token";
     /// A header or path names another runtime or tenant than the certificate allows.
     IdentityMismatch = "identity_mismatch", 401, Caller, "use the ids of your own certificate, or a tenant attached to the runtime";
     /// The runtime token is missing, wrong or replaced by a later registration.

@@ -146,7 +146,10 @@ async fn create(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
     };
     if let Some(operator) = operator {
         let found = admin.reach(&call.caller, operator, Act::Within).await;
-        found.map_err(|_| Refusal::new(Code::Invalid, "operator: there is no such tenant"))?;
+        found.map_err(|refusal| match refusal.code() {
+            Code::NotFound => Refusal::new(Code::Invalid, "operator: there is no such tenant"),
+            _ => refusal,
+        })?;
     }
     let command = Command::CreateTenant(CreateTenant {
         tenant_type,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONNECTION},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -58,7 +58,20 @@ pub(super) async fn serve(
         Ok(()) => answer(Arc::clone(&port), &remote, call, correlation, request).await,
         Err(problem) => Err(problem),
     };
-    let refused = |problem: Problem| Refusal::from(problem.correlated(correlation)).into_response();
+    let refused = |problem: Problem| {
+        let over = matches!(
+            problem.code,
+            Code::RuntimeRevoked | Code::CertificateRefused
+        );
+        let mut response = Refusal::from(problem.correlated(correlation)).into_response();
+        if over {
+            // Whose certificate or runtime is refused now is refused whatever it asks next.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    };
     echoing(correlation, answered.unwrap_or_else(refused))
 }
 
@@ -127,7 +140,7 @@ async fn answer(
     if call == Call::Heartbeat {
         asked.check_path(&path)?;
     }
-    asked.check_token().await?;
+    asked.check_identity(call).await?;
     let limit = if call == Call::Audit {
         AUDIT_BODY_MAX
     } else {
@@ -160,18 +173,33 @@ impl Asked {
         Err(Problem::new(Code::IdentityMismatch, detail))
     }
 
+    /// Whether certificate, token and tenant go together: judged before the body is looked at.
+    ///
     /// The token is valid only with a certificate of its runtime, and only the newest one.
-    async fn check_token(&self) -> Result<(), Problem> {
-        let Some(shown) = &self.headers.token_sha256 else {
-            return Ok(());
-        };
+    async fn check_identity(&self, call: Call) -> Result<(), Problem> {
         let known = self.port.gateway.known(self.identity()).await?;
+        if call == Call::Register {
+            return self.check_own_tenant();
+        }
+        let shown = self.headers.token_sha256.as_deref().unwrap_or_default();
+        self.port
+            .gateway
+            .acted_for(&known, self.headers.tenant)
+            .await?;
         let held = known.record().token_sha256.as_deref().unwrap_or_default();
         if bool::from(held.as_bytes().ct_eq(shown.as_bytes())) {
             return Ok(());
         }
         let detail = "the runtime token is not the newest one of this runtime";
         Err(Problem::new(Code::TokenRefused, detail))
+    }
+
+    fn check_own_tenant(&self) -> Result<(), Problem> {
+        if self.headers.tenant == self.identity().tenant {
+            return Ok(());
+        }
+        let detail = "a runtime registers with its own tenant";
+        Err(Problem::new(Code::IdentityMismatch, detail))
     }
 
     fn check_tenant(&self, tenant: TenantId) -> Result<(), Problem> {
@@ -195,10 +223,6 @@ impl Asked {
     async fn register(&self, bytes: &[u8]) -> Result<Response, Problem> {
         let request: v01::RegisterRequest = body::parse(bytes, BODY_MAX)?;
         self.check_tenant(request.tenant_id)?;
-        if request.tenant_id != self.identity().tenant {
-            let detail = "a runtime registers with its own tenant";
-            return Err(Problem::new(Code::IdentityMismatch, detail));
-        }
         if self
             .port
             .registrations

@@ -72,7 +72,11 @@ async fn enroll(
         .directory()
         .tenant(tenant)
         .await
-        .map_err(|_| unknown())?;
+        .map_err(|error| match error {
+            TenantError::NotFound => unknown(),
+            // A good token is not thrown away because the tenant is busy.
+            other => other.problem(),
+        })?;
     let meta = Meta {
         actor: ActorRef::system(),
         source: Source::Runtime,

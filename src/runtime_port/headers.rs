@@ -68,7 +68,11 @@ impl Headers {
             (None, Needs::Token) => return Err(missing("X-Runtime-Id")),
             (Some(_), _) | (None, Needs::Certificate) => {}
         }
-        let token_sha256 = text(headers, "authorization")?.map(bearer).transpose()?;
+        // Who registers may still send the token that this very call replaces.
+        let token_sha256 = match needs {
+            Needs::Token => text(headers, "authorization")?.map(bearer).transpose()?,
+            Needs::Certificate => None,
+        };
         if needs == Needs::Token && token_sha256.is_none() {
             let detail = "send Authorization: Bearer with the runtime token";
             return Err(Problem::new(Code::TokenRefused, detail));

@@ -174,7 +174,7 @@ async fn hand_over(
                         identity: Some(identity),
                         address: peer_addr,
                     };
-                    http(stream, &port, remote, draining).await;
+                    http(stream, alpn, &port, remote, draining).await;
                 }
             },
         }
@@ -227,11 +227,12 @@ async fn serve_stranger(
         identity: None,
         address,
     };
-    let _ = timeout(STRANGER_WITHIN, http(stream, &port, remote, draining)).await;
+    let _ = timeout(STRANGER_WITHIN, http(stream, alpn, &port, remote, draining)).await;
 }
 
 async fn http(
     stream: TlsStream,
+    alpn: Alpn,
     port: &RuntimePort,
     remote: Remote,
     mut draining: watch::Receiver<bool>,
@@ -249,6 +250,11 @@ async fn http(
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(KEEP_ALIVE)
         .max_header_list_size(HEADER_LIST_MAX);
+    // ALPN has said which: nothing waits without a deadline for a first byte to tell them apart.
+    let builder = match alpn {
+        Alpn::H2 => builder.http2_only(),
+        Alpn::Http11 | Alpn::Provost1 => builder.http1_only(),
+    };
     let graceful = GracefulShutdown::new();
     let connection = graceful.watch(
         builder
@@ -264,7 +270,10 @@ async fn http(
         }
         () = drained(&mut draining) => {
             // What was asked is answered; then the connection closes.
-            let _ = tokio::join!(graceful.shutdown(), connection);
+            tokio::select! {
+                () = graceful.shutdown() => {}
+                _ = &mut connection => {}
+            }
         }
     }
 }

@@ -27,6 +27,9 @@ impl Gateway {
             let limits = "at most 1,000 events and 1 MiB in one call";
             return Err(Problem::new(Code::BodyTooLarge, limits));
         }
+        if events.is_empty() {
+            return Err(Problem::new(Code::Invalid, "event: at least one"));
+        }
         let items = events
             .iter()
             .map(|event| self.item(peer, acted, event))

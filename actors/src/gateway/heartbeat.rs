@@ -26,6 +26,10 @@ impl Gateway {
                 "metrics: at most 32 names of 64 bytes",
             ));
         }
+        // JSON has no such numbers, frames do: one would spoil the fleet's sum.
+        if metrics.values().any(|value| !value.is_finite()) {
+            return Err(Problem::new(Code::Invalid, "metrics: finite numbers only"));
+        }
         let answer = known
             .runtime
             .beat(health, metrics, peer.address)

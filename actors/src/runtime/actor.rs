@@ -249,7 +249,9 @@ impl Handler<OpenSession> for RuntimeActor {
 
     fn handle(&mut self, open: OpenSession, ctx: &mut Self::Context) -> Self::Result {
         let held = *self.live.generation.borrow();
-        let generation = held.max(open.last_generation).saturating_add(1);
+        let generation = held
+            .max(open.last_generation.min(GENERATION_CLAIMED_MAX))
+            .saturating_add(1);
         self.live.generation.send_replace(generation);
         self.session = Some(generation);
         self.alive(ctx);
@@ -278,3 +280,7 @@ impl Handler<CloseSession> for RuntimeActor {
 
 /// Heartbeats and session changes of one runtime: more than a few waiting are a fault of its own.
 const MAILBOX_MAX: usize = 16;
+
+/// What a connector may claim of its last session: no number of sessions comes near, and a claim
+/// of the largest would end every later replacement.
+const GENERATION_CLAIMED_MAX: u64 = u64::MAX / 2;

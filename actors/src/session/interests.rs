@@ -3,10 +3,10 @@
 //! Level-triggered: a watch holds the newest revision only, so that a slow session misses
 //! steps, never the last one.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
-use provost_protocol::{Problem, TenantId, wire::DesiredState};
+use provost_protocol::{Code, Problem, TenantId, wire::DesiredState};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinHandle},
@@ -92,7 +92,14 @@ impl Interests {
     /// The desired state, where the session has not sent that revision yet.
     pub(super) async fn news(&mut self, known: &Known, tenant: TenantId) -> Option<DesiredState> {
         self.wanted.retain(|wanted| *wanted != tenant);
-        let acted = self.gateway.acted_for(known, tenant).await.ok()?;
+        let acted = match self.gateway.acted_for(known, tenant).await {
+            Ok(acted) => acted,
+            Err(problem) if problem.code == Code::IdentityMismatch => return None,
+            Err(_) => {
+                self.again(tenant);
+                return None;
+            }
+        };
         if !self.followed.contains(&tenant) {
             let _task = self.spawn(&acted);
             self.keep(tenant, Followed { sent: 0, _task });
@@ -104,6 +111,16 @@ impl Interests {
         }
         followed.sent = state.revision;
         Some(state)
+    }
+
+    /// Looks at a tenant again in a moment: it could not be asked just now.
+    pub(super) fn again(&mut self, tenant: TenantId) {
+        self.wanted.retain(|wanted| *wanted != tenant);
+        let changed = self.changed.clone();
+        drop(actix::spawn(async move {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            let _ = changed.send(tenant).await;
+        }));
     }
 
     fn spawn(&self, acted: &TenantHandle) -> Task {
@@ -126,6 +143,9 @@ impl Drop for Task {
         self.0.abort();
     }
 }
+
+/// A rebuild from the store takes less.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Changes that wait to be looked at: who finds no room waits, and the watch keeps the newest.
 const CHANGES_MAX: usize = 64;

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use provost_certs::{Alpn, ClientStream, Keystore, RuntimeTls};
+use provost_protocol::{Code, entity::RuntimeStatus};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
@@ -14,7 +15,10 @@ use super::{
     backoff::Backoff,
     session::{Ended, Session},
 };
-use crate::{clock::up_to, core::Core};
+use crate::{
+    clock::up_to,
+    core::{Core, News},
+};
 
 /// What dialling takes.
 #[derive(Debug)]
@@ -62,6 +66,13 @@ pub(crate) async fn run(core: Arc<Core>, mut dial: Dial) {
                 retry_after + up_to(retry_after / 4) + backoff.next()
             }
             Err(failure) => {
+                if matches!(&failure, LinkError::Refused(problem)
+                    if problem.code == Code::RuntimeRevoked)
+                {
+                    // Not away but refused for ever: no license outlives this word.
+                    drop(core.news.send(News::Status(RuntimeStatus::Revoked)).await);
+                    core.taken_in().await;
+                }
                 report(&failure);
                 down(&core, &failure.to_string());
                 backoff.next()

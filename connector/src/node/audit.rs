@@ -34,8 +34,8 @@ impl Node {
         let many = sent.as_str().starts_with('[');
         if many && version == ContractVersion::V0_1 {
             return Err(Problem::new(
-                Code::Malformed,
-                "arrays of events come with v0.2",
+                Code::Invalid,
+                "event: an array needs contract version v0.2",
             ));
         }
         let raw: Vec<RawJson> = if many {
@@ -44,11 +44,11 @@ impl Node {
         } else {
             vec![sent.clone()]
         };
-        if raw.is_empty() || raw.len() > AUDIT_EVENTS_MAX {
-            return Err(Problem::new(
-                Code::Invalid,
-                "event: between 1 and 1,000 of them",
-            ));
+        if raw.is_empty() {
+            return Err(Problem::new(Code::Invalid, "event: at least one"));
+        }
+        if raw.len() > AUDIT_EVENTS_MAX {
+            return Err(Problem::new(Code::BodyTooLarge, "at most 1,000 events"));
         }
         if sent.as_str().len() > AUDIT_BYTES_MAX {
             return Err(Problem::new(Code::BodyTooLarge, "at most 1 MiB of events"));

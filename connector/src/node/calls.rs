@@ -200,11 +200,24 @@ impl Node {
             return Err(unreachable());
         }
         self.refuse_suspended()?;
+        for acted_for in [tenant, kept.answer.identity.tenant_id] {
+            let held = self.core.tenants.find(acted_for);
+            let desired = held.as_ref().and_then(|held| held.desired.state());
+            if desired.is_some_and(|state| state.tenant_status == TenantStatus::Suspended) {
+                return Err(Problem::new(
+                    Code::TenantSuspended,
+                    "the tenant is suspended",
+                ));
+            }
+        }
         Ok(kept.answer)
     }
 
     /// What a suspended runtime may not do, as far as is known here.
     fn refuse_suspended(&self) -> Result<(), Problem> {
+        if self.core.facts.get().status() == RuntimeStatus::Revoked {
+            return Err(Problem::new(Code::RuntimeRevoked, "the runtime is revoked"));
+        }
         let own = self.core.tenants.find(self.core.me.tenant);
         let Some(state) = own.as_ref().and_then(|own| own.desired.state()) else {
             return Ok(());

@@ -1,6 +1,7 @@
 //! Events that the kernel refused for good: kept with the reason, one JSON line each.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufRead, BufReader, ErrorKind},
     path::{Path, PathBuf},
@@ -18,10 +19,11 @@ pub(crate) struct DeadLetters {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct State {
     count: u64,
-    last: u64,
+    /// Which events are set aside: delivery goes tenant by tenant, so their order says nothing.
+    numbers: BTreeSet<u64>,
     bytes: u64,
 }
 
@@ -67,7 +69,7 @@ impl DeadLetters {
                         continue;
                     };
                     state.count += 1;
-                    state.last = state.last.max(head.number);
+                    state.numbers.insert(head.number);
                 }
             }
         }
@@ -94,7 +96,7 @@ impl DeadLetters {
         at: Timestamp,
     ) -> Result<(), DeadError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if number <= state.last {
+        if state.numbers.contains(&number) {
             return Ok(());
         }
         if state.bytes > DEAD_BYTES_MAX {
@@ -117,10 +119,11 @@ impl DeadLetters {
         let line = serde_json::to_string(&letter).map_err(|_| DurableError::Damaged {
             path: self.path.clone(),
         })?;
-        durable::append_line(&self.path, &line)?;
+        // On a line of its own, whatever a crash left of the one before.
+        durable::append_line(&self.path, &format!("\n{line}"))?;
         state.count += 1;
-        state.last = number;
-        state.bytes += u64::try_from(line.len()).unwrap_or(u64::MAX) + 1;
+        state.numbers.insert(number);
+        state.bytes += u64::try_from(line.len()).unwrap_or(u64::MAX) + 2;
         Ok(())
     }
 }
