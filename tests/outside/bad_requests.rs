@@ -150,6 +150,12 @@ async fn bad_headers_are_named() {
                 "identity_mismatch",
             ),
             (
+                "another's tenant in the header alone",
+                with("x-tenant-id", &scene.other),
+                401,
+                "identity_mismatch",
+            ),
+            (
                 "no one's tenant",
                 acting_for(&unborn),
                 401,
