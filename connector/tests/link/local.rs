@@ -117,8 +117,8 @@ async fn bad_input_gets_a_clear_answer() {
         (
             at(audit, &good),
             r#"{"event":[]}"#.to_owned(),
-            400,
-            "malformed",
+            422,
+            "invalid",
         ),
         (
             format!("GET {check} HTTP/1.1"),
