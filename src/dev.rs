@@ -12,6 +12,7 @@ mod home;
 mod process;
 mod sabotage;
 mod steps;
+mod welcome;
 mod world;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -116,11 +117,11 @@ async fn live(args: DevArgs) -> anyhow::Result<()> {
     let home = Home::open(&args.data, args.fresh)?;
     let mut world = World::new(home)?;
     world.start_all().await?;
-    world
+    let tenant = world
         .seed()
         .await
         .context("the pilot's user could not be set up")?;
-    evidence::say(&world.welcome());
+    evidence::say(&welcome::text(&world, &tenant).await?);
     tokio::select! {
         ended = world.any_ended() => anyhow::bail!("{ended} has ended; its log is in the folder logs"),
         stopped = tokio::signal::ctrl_c() => stopped?,

@@ -219,12 +219,14 @@ impl World {
         Ok(())
     }
 
-    /// Logs the user in once, as a person would, and grants what the tour needs.
-    pub(super) async fn seed(&mut self) -> anyhow::Result<()> {
+    /// Logs the user in once, as a person would, and grants what the tour needs; gives the person's
+    /// own tenant.
+    pub(super) async fn seed(&mut self) -> anyhow::Result<String> {
         let (_, page) = Browser::login(&self.courses_url(), USER, PASSWORD).await?;
         anyhow::ensure!(page.status == 200, "the login answered {}", page.status);
         let tenant = self.individual().await?;
-        self.grant(&tenant).await
+        self.grant(&tenant).await?;
+        Ok(tenant)
     }
 
     /// The tenant of the person who logged in first.
@@ -248,32 +250,6 @@ impl World {
         });
         admin.put(&path, attempts).await?;
         Ok(())
-    }
-
-    /// What a developer reads first: where to go, and the same walk by curl.
-    pub(super) fn welcome(&self) -> String {
-        let (ports, courses) = (self.home.ports, self.courses_url());
-        let key = self.home.kernel().join("admin.key");
-        let admin = format!("http://127.0.0.1:{}", ports.admin);
-        let local = format!("http://127.0.0.1:{}", ports.connector);
-        let operator = &self.operator;
-        let key = key.display();
-        format!(
-            "\nProvost is running. Everything lies in {dir}; Ctrl-C stops it.\n\n\
-             \x20 pilot      {courses}\n\
-             \x20 user       {USER}\n\
-             \x20 password   {PASSWORD}\n\
-             \x20            one course is granted ({COURSE}), the others are locked\n\n\
-             The same from outside:\n\n\
-             \x20 KEY=$(cat {key})\n\
-             \x20 curl -H \"Authorization: Bearer $KEY\" {admin}/v1/status\n\
-             \x20 curl -H \"Authorization: Bearer $KEY\" {admin}/v1/tenants\n\
-             \x20 curl -H \"Authorization: Bearer $KEY\" '{admin}/v1/tenants/{operator}/runtimes'\n\
-             \x20 curl -H \"Authorization: Bearer $KEY\" '{admin}/v1/tenants/{operator}/audit?limit=10'\n\
-             \x20 curl {local}/status\n\
-             \x20 curl {local}/license\n",
-            dir = self.home.dir.display(),
-        )
     }
 
     /// Waits until one of the processes ends; says which.

@@ -14,6 +14,7 @@ mod licenses;
 mod strangers;
 mod tool;
 mod trace;
+mod walk;
 
 // The world of the tests in `outside`, of which these need a part.
 #[path = "../outside"]
