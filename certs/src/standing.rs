@@ -1,7 +1,8 @@
 //! Whether a certificate that was good at the handshake is good still; asked on every request.
 //!
-//! The set of revoked serials lives in memory and is rebuilt from the journal by whoever owns the
-//! truth: nothing here survives a crash.
+//! The set of revoked serials lives in memory and holds what was revoked since the start: nothing
+//! here survives a crash. That a runtime is revoked stands in its tenant's log, by which every call
+//! of it is refused whatever is known here.
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) struct Dial {
     /// `host:port` of the kernel.
     pub(crate) addr: String,
-    /// Where key and certificate lie: read at every attempt, for they are renewed.
+    /// Where key and certificate lie: read at every attempt, for they may be replaced.
     pub(crate) keystore: Keystore,
     /// What callers ask.
     pub(crate) orders: mpsc::Receiver<Order>,
