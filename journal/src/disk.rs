@@ -24,8 +24,8 @@ pub enum Access {
 
 /// A folder of files, with the promises of a POSIX file system.
 ///
-/// What was written is durable only after [`DiskFile::sync_data`] returned; a new or removed name
-/// only after [`Disk::sync_dir`] returned.
+/// What was written is durable only after [`DiskFile::sync_data`] returned; a new, removed or
+/// changed name only after [`Disk::sync_dir`] returned.
 pub trait Disk: fmt::Debug + Send + Sync {
     /// Makes one folder (its parent must exist) and says whether it had to.
     ///
@@ -56,6 +56,12 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever the file system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Gives a file another name in the same folder, in one step; a file of that name is replaced.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Makes the names in a folder durable.
     ///
@@ -158,6 +164,10 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -16,6 +16,7 @@ pub(crate) enum Fault {
     /// Nothing: the write goes through, and the next planned fault is for the one after.
     NoWrite,
     Remove,
+    Rename,
     SyncData,
     SyncAll,
     SyncDir,
@@ -97,6 +98,12 @@ impl Disk for FaultyDisk {
         self.call("remove", path);
         self.check(Fault::Remove)?;
         RealDisk.remove(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call("rename", from);
+        self.check(Fault::Rename)?;
+        RealDisk.rename(from, to)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
