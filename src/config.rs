@@ -47,6 +47,10 @@ pub struct Config {
     /// How much of everything there may be. Absent: all its defaults.
     #[serde(default)]
     pub limits: Limits,
+    /// Beyond how many bytes a segment of the journal is followed by a new one. Not a key of the
+    /// file: crash rounds make it small, so that segments end often. Absent: 64 MiB.
+    #[serde(skip)]
+    pub segment_bytes_max: Option<NonZeroU64>,
 }
 
 /// The port for runtimes: TLS 1.3 with client certificates.
@@ -132,6 +136,7 @@ impl Config {
             idp: Idp::default(),
             log: Log::default(),
             limits: Limits::default(),
+            segment_bytes_max: None,
         }
     }
 

@@ -241,10 +241,13 @@ fn open_store(config: &Config) -> Result<(Store, Opened), DaemonError> {
         tracing::error!(reason = why, "the store failed: the process ends");
         std::process::abort();
     });
-    let journal = provost_journal::Options {
+    let mut journal = provost_journal::Options {
         free_bytes_min: config.limits.disk_free_bytes_min,
         ..provost_journal::Options::default()
     };
+    if let Some(bytes) = config.segment_bytes_max {
+        journal.segment_bytes_max = bytes.get();
+    }
     let options = Options {
         journal,
         rebuild: false,

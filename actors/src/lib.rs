@@ -58,6 +58,7 @@
 pub mod ask;
 pub mod clock;
 mod directory;
+pub mod fail_points;
 mod gateway;
 pub mod guardian;
 mod hex;

@@ -7,7 +7,7 @@ use crate::{
     chain::Chain,
     convert::to_u64,
     disk::{Disk, DiskFile, RealDisk},
-    group,
+    fail_points, group,
     opening::{OpenError, Recovery},
     options::{Keep, Options, SEGMENT_BYTES_RANGE},
     reader::{Reader, Shared},
@@ -107,6 +107,7 @@ impl Journal {
     /// As [`Journal::append`].
     pub fn seal(&mut self) -> Result<Appended, AppendError> {
         self.refuse_if_poisoned()?;
+        fail_points::reach(fail_points::BEFORE_SEAL);
         self.write(&[])
     }
 
@@ -167,13 +168,21 @@ impl Journal {
         let start = self.chain.offset;
         let number = self.chain.next_group;
         let encoded = group::encode(number, &self.chain.hash, records, &mut self.buffer);
+        fail_points::reach(fail_points::BEFORE_WRITE);
+        fail_points::reach_after(fail_points::HALF_WRITTEN, || {
+            let _ = self
+                .file
+                .write_at(start, &self.buffer[..self.buffer.len() / 2]);
+        });
         if let Err(error) = self.file.write_at(start, &self.buffer) {
             self.undo(start)?;
             return Err(AppendError::Write(error));
         }
+        fail_points::reach(fail_points::BEFORE_SYNC);
         if let Err(source) = self.file.sync_data() {
             return Err(self.poison("syncing a group", source));
         }
+        fail_points::reach(fail_points::AFTER_SYNC);
         let bytes = to_u64(self.buffer.len());
         self.chain.offset += bytes;
         self.chain.next_group += 1;

@@ -43,6 +43,7 @@ mod append;
 mod chain;
 mod convert;
 pub mod disk;
+pub mod fail_points;
 mod flaw;
 mod group;
 mod groups;

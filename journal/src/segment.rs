@@ -25,6 +25,7 @@ use std::{
 use crate::{
     convert::{array, to_u64},
     disk::{Access, Disk, DiskFile},
+    fail_points,
     flaw::{Fault, Flaw},
     group::Digest,
     window::Window,
@@ -150,12 +151,15 @@ impl Folder {
     pub(crate) fn create(&self, header: &Header) -> Result<Arc<dyn DiskFile>, CreateError> {
         let path = self.path(header.number);
         let file = self.disk.create(&path).map_err(CreateError::Write)?;
+        fail_points::reach(fail_points::SEGMENT_CREATED);
         if let Err(error) = file.write_at(0, &header.encode()) {
             self.remove(header.number).map_err(CreateError::Sync)?;
             return Err(CreateError::Write(error));
         }
         file.sync_all().map_err(CreateError::Sync)?;
+        fail_points::reach(fail_points::SEGMENT_SYNCED);
         self.disk.sync_dir(&self.dir).map_err(CreateError::Sync)?;
+        fail_points::reach(fail_points::SEGMENT_NAMED);
         Ok(file)
     }
 }

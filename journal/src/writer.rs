@@ -18,7 +18,7 @@ use tracing::{error, warn};
 
 use crate::{
     append::AppendError,
-    group,
+    fail_points, group,
     journal::Journal,
     queue::{Popped, Queue},
     record::Record,
@@ -172,6 +172,7 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
                 Vec::new(),
             )
         } else {
+            fail_points::reach(fail_points::GROUP_FORMED);
             match self.journal.append(&records) {
                 Ok(done) => (done.group, done.end, done.rolled, done.positions),
                 Err(error) => return self.refuse(tickets, error),
@@ -186,6 +187,7 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
             positions: positions.by_ref().take(count).collect(),
         };
         let items = tickets.into_iter().map(land).collect();
+        fail_points::reach(fail_points::BEFORE_SINK);
         self.sink.durable(Durable {
             group,
             end,

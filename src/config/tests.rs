@@ -32,6 +32,8 @@ fn keys(config: &Config) -> Vec<&'static str> {
                 admin_requests_per_second: _,
                 admin_burst: _,
             },
+        // No key of the file.
+        segment_bytes_max: _,
     } = config;
     vec![
         "data_dir",

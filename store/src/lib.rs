@@ -29,6 +29,7 @@ mod backend;
 mod db;
 mod doubt;
 mod ended;
+pub mod fail_points;
 mod index;
 mod marker;
 mod memory;

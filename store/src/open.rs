@@ -17,6 +17,7 @@ use crate::{
     backend::ReadError,
     db::{Db, DbError},
     doubt::Doubt,
+    fail_points,
     marker::{Marker, Phase, Trust, boot_id},
     projector::Projector,
     readers::Readers,
@@ -178,6 +179,7 @@ fn bring_up(dir: &Path, state: &Path, reader: &Reader) -> Result<(Db, u64), Behi
         }
         _ => {}
     }
+    fail_points::reach(fail_points::STATE_OPENED);
     // The danger of a torn open is over; a replay that is killed goes on where it was.
     Marker::of(Phase::Open).write(dir)?;
     let replayed = catch_unwind(AssertUnwindSafe(|| replay(&db, reader)));
@@ -214,11 +216,13 @@ fn replay(db: &Db, reader: &Reader) -> Result<u64, Behind> {
         end = group.end;
         if waiting >= REPLAY_BATCH {
             let full = std::mem::replace(&mut projector, Projector::new(db));
+            fail_points::reach(fail_points::BEFORE_REPLAY_BATCH);
             full.commit(end)?;
             waiting = 0;
         }
     }
     if end > from {
+        fail_points::reach(fail_points::BEFORE_REPLAY_BATCH);
         projector.commit(end)?;
     }
     Ok(replayed)

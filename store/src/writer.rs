@@ -25,6 +25,7 @@ use crate::{
     db::{Db, DbError},
     doubt::Doubt,
     ended::{Ended, Ends},
+    fail_points,
     projector::Projector,
     segments::{SealedIndex, Segments},
 };
@@ -123,6 +124,7 @@ impl Sink<Ticket> for StoreSink {
             }
             tickets.push(item.ticket);
         }
+        fail_points::reach(fail_points::BEFORE_APPLY);
         // A closed channel means that the state's thread has ended the process already.
         let _ = self.apply.send(AppliedGroup {
             end: group.end,
@@ -162,7 +164,10 @@ pub(crate) fn start_applier(
     thread::Builder::new().name(name).spawn(move || {
         for group in receiver {
             match doubt.guard(|| apply_group(&db, &group)) {
-                Some(Ok(())) => answer(group),
+                Some(Ok(())) => {
+                    fail_points::reach(fail_points::AFTER_BATCH);
+                    answer(group);
+                }
                 Some(Err(error)) => doubt.raise(&error.to_string()),
                 None => {}
             }
@@ -191,6 +196,7 @@ fn apply_group(db: &Db, group: &AppliedGroup) -> Result<(), DbError> {
     for stamped in group.tickets.iter().flat_map(|ticket| &ticket.events) {
         projector.project(&stamped.envelope, &stamped.bytes)?;
     }
+    fail_points::reach(fail_points::BEFORE_BATCH);
     projector.commit(group.end)
 }
 

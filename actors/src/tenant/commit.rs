@@ -23,7 +23,7 @@ use super::{
     message::{Execute, Meta},
     queue::{Done, Waiting},
 };
-use crate::Ask;
+use crate::{Ask, fail_points};
 
 /// The append that is under way.
 pub(super) struct InFlight {
@@ -100,6 +100,7 @@ impl TenantActor {
             self.waiting.seal(self.pending.clone(), self.pending_seq);
         }
         (self.pending, self.pending_seq) = (after, after_seq);
+        fail_points::reach(fail_points::DECIDED);
         for stamped in &events {
             self.recent.decided(&stamped.envelope);
         }
@@ -196,6 +197,7 @@ impl TenantActor {
                 after,
                 after_seq,
             });
+            fail_points::reach(fail_points::BEFORE_SUBMIT);
             let durable = self.house.backend.append(Append {
                 tenant: self.id,
                 expected: self.committed_seq,
@@ -215,9 +217,11 @@ impl TenantActor {
         };
         match outcome {
             Ok(()) => {
+                fail_points::reach(fail_points::STORE_ANSWERED);
                 actor.committed = in_flight.after;
                 actor.committed_seq = in_flight.after_seq;
                 actor.published.publish(&actor.committed);
+                fail_points::reach(fail_points::PUBLISHED);
                 for waiting in in_flight.answers {
                     for stamped in &waiting.events {
                         actor.recent.committed(&stamped.envelope);

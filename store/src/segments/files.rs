@@ -13,6 +13,7 @@ use provost_protocol::{TenantId, Timestamp, envelope::Envelope};
 use super::damaged;
 use crate::{
     backend::ReadError,
+    fail_points,
     index::{SegmentIndex, TenantTable},
     merkle,
 };
@@ -95,8 +96,12 @@ pub(super) fn read_index(path: &Path, segment: u64) -> Option<SegmentIndex> {
 fn write_index(index: &SegmentIndex, segment: u64, path: &Path) -> std::io::Result<()> {
     let bytes = index.to_file(segment).map_err(std::io::Error::other)?;
     let temporary = path.with_extension("idx.new");
+    fail_points::reach(fail_points::BEFORE_INDEX);
     fs::write(&temporary, bytes)?;
-    fs::rename(temporary, path)
+    fail_points::reach(fail_points::INDEX_WRITTEN);
+    fs::rename(temporary, path)?;
+    fail_points::reach(fail_points::INDEX_NAMED);
+    Ok(())
 }
 
 /// Where the index of a segment stands.
