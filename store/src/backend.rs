@@ -14,7 +14,10 @@ use provost_protocol::{
     envelope::{Envelope, EnvelopeError},
 };
 
-use crate::merkle::Frontier;
+use crate::{
+    merkle::{Frontier, Hash},
+    query::{Query, QueryPage},
+};
 
 /// An answer that comes from another thread.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -161,6 +164,9 @@ pub type Found = (EntityKey, Option<Arc<Entity>>);
 /// An entity with its key.
 pub type Keyed = (EntityKey, Arc<Entity>);
 
+/// One leaf of a tenant's log with its inclusion proof, the lowest sibling first.
+pub type Included = (StoredEvent, Vec<Hash>);
+
 /// A store.
 pub trait Backend: Send + Sync + fmt::Debug {
     /// Appends to one tenant's log; the answer comes when the events are durable and applied.
@@ -196,6 +202,33 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Reads a stretch of one tenant's log.
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>>;
+
+    /// One page of one tenant's events that match, newest first.
+    fn query(&self, tenant: TenantId, query: Query) -> Pending<Result<QueryPage, ReadError>>;
+
+    /// Where one tenant's log ends; `None` for an unknown tenant.
+    fn head(&self, tenant: TenantId) -> Pending<Result<Option<Head>, ReadError>>;
+
+    /// Root of the tenant's tree at an earlier size; `None` when the log is shorter.
+    fn root_at(&self, tenant: TenantId, size: u64) -> Pending<Result<Option<Hash>, ReadError>>;
+
+    /// Inclusion proof (RFC 6962, section 2.1.1) of `seq` in the tree of `size`, with the leaf's
+    /// bytes; `None` where there is no such leaf or size.
+    fn inclusion(
+        &self,
+        tenant: TenantId,
+        seq: u64,
+        size: u64,
+    ) -> Pending<Result<Option<Included>, ReadError>>;
+
+    /// Consistency proof (RFC 6962, section 2.1.2) of two sizes of the tenant's tree; `None` when
+    /// the log is shorter than `to`, or `from` is the larger one.
+    fn consistency(
+        &self,
+        tenant: TenantId,
+        from: u64,
+        to: u64,
+    ) -> Pending<Result<Option<Vec<Hash>>, ReadError>>;
 
     /// Every tenant after `after`, in order of id, at most `limit`.
     fn tenants(

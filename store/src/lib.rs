@@ -36,6 +36,7 @@ mod memory;
 pub mod merkle;
 mod open;
 mod projector;
+mod query;
 mod readers;
 mod segments;
 mod store;
@@ -43,11 +44,12 @@ mod value;
 mod writer;
 
 pub use backend::{
-    Append, AppendError, Backend, Found, Head, Keyed, Loaded, LookupKey, Pending, Range, ReadError,
-    Stamped, StoredEvent,
+    Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, Pending, Range,
+    ReadError, Stamped, StoredEvent,
 };
 pub use index::{event_lookup, idempotency_lookup, lookup_keys};
 pub use memory::MemoryStore;
 pub use open::{OpenError, Opened, Options, state_folder};
+pub use query::{QUERY_EVENTS_MAX, Query, QueryPage};
 pub use store::{CloseError, Store};
 pub use writer::FatalHook;

@@ -1,6 +1,8 @@
 //! A store in memory, with the same meaning: for tests of actors under paused time, where no
 //! other thread may answer. It proves itself in the same conformance suite as the one on disk.
 
+mod evidence;
+
 use std::{
     collections::BTreeMap,
     ops::Bound,
@@ -12,12 +14,13 @@ use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
 
 use crate::{
     backend::{
-        Append, AppendError, Backend, Found, Head, Keyed, Loaded, LookupKey, Pending, Range,
-        ReadError, Stamped, StoredEvent,
+        Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, Pending,
+        Range, ReadError, Stamped, StoredEvent,
     },
     db::{deadline, is_online},
     index::lookup_keys,
-    merkle,
+    merkle::{self, Hash},
+    query::{Query, QueryPage},
 };
 
 /// A store in memory. Clones share what they hold, so that one may outlive an actor.
@@ -228,6 +231,36 @@ impl Backend for MemoryStore {
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {
         self.answer(|shared| Ok(shared.read(tenant, &range)))
+    }
+
+    fn query(&self, tenant: TenantId, query: Query) -> Pending<Result<QueryPage, ReadError>> {
+        self.answer(|shared| Ok(shared.query(tenant, &query)))
+    }
+
+    fn head(&self, tenant: TenantId) -> Pending<Result<Option<Head>, ReadError>> {
+        self.answer(|shared| Ok(shared.head(tenant)))
+    }
+
+    fn root_at(&self, tenant: TenantId, size: u64) -> Pending<Result<Option<Hash>, ReadError>> {
+        self.answer(|shared| Ok(shared.root_at(tenant, size)))
+    }
+
+    fn inclusion(
+        &self,
+        tenant: TenantId,
+        seq: u64,
+        size: u64,
+    ) -> Pending<Result<Option<Included>, ReadError>> {
+        self.answer(|shared| Ok(shared.inclusion(tenant, seq, size)))
+    }
+
+    fn consistency(
+        &self,
+        tenant: TenantId,
+        from: u64,
+        to: u64,
+    ) -> Pending<Result<Option<Vec<Hash>>, ReadError>> {
+        self.answer(|shared| Ok(shared.consistency(tenant, from, to)))
     }
 
     fn tenants(

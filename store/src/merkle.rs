@@ -69,6 +69,98 @@ impl Frontier {
     }
 }
 
+/// The root of the first `size` leaves, from complete subtrees: `node(level, index)` is the root of
+/// the leaves `index << level ..(index + 1) << level`.
+///
+/// # Errors
+/// Whatever `node` says.
+pub fn root<E>(size: u64, node: &mut impl FnMut(u8, u64) -> Result<Hash, E>) -> Result<Hash, E> {
+    if size == 0 {
+        return Ok(Sha256::digest([]).into());
+    }
+    subtree(0, size, node)
+}
+
+/// The inclusion proof of leaf `index` in the tree of `size` leaves (RFC 6962, section 2.1.1);
+/// `index` is less than `size`.
+///
+/// # Errors
+/// Whatever `node` says.
+pub fn inclusion<E>(
+    index: u64,
+    size: u64,
+    node: &mut impl FnMut(u8, u64) -> Result<Hash, E>,
+) -> Result<Vec<Hash>, E> {
+    let (mut begin, mut end) = (0, size);
+    let mut path = Vec::new();
+    while end - begin > 1 {
+        let split = begin + split(end - begin);
+        if index < split {
+            path.push(subtree(split, end, node)?);
+            end = split;
+        } else {
+            path.push(subtree(begin, split, node)?);
+            begin = split;
+        }
+    }
+    path.reverse();
+    Ok(path)
+}
+
+/// The proof that the tree of `from` leaves is a beginning of the tree of `to` (RFC 6962, section
+/// 2.1.2); `from` is not more than `to`.
+///
+/// # Errors
+/// Whatever `node` says.
+pub fn consistency<E>(
+    from: u64,
+    to: u64,
+    node: &mut impl FnMut(u8, u64) -> Result<Hash, E>,
+) -> Result<Vec<Hash>, E> {
+    let mut proof = Vec::new();
+    if from == 0 || from == to {
+        return Ok(proof);
+    }
+    let (mut begin, mut end) = (0, to);
+    // The old tree is known to whoever asks, unless it is only the left part of what is left.
+    while end != from {
+        let split = begin + split(end - begin);
+        if from <= split {
+            proof.push(subtree(split, end, node)?);
+            end = split;
+        } else {
+            proof.push(subtree(begin, split, node)?);
+            begin = split;
+        }
+    }
+    if begin > 0 {
+        proof.push(subtree(begin, end, node)?);
+    }
+    proof.reverse();
+    Ok(proof)
+}
+
+/// The root of the leaves `begin..end`, which begin where a subtree of that size does.
+fn subtree<E>(
+    begin: u64,
+    end: u64,
+    node: &mut impl FnMut(u8, u64) -> Result<Hash, E>,
+) -> Result<Hash, E> {
+    let leaves = end - begin;
+    if leaves.is_power_of_two() {
+        let level = u8::try_from(leaves.trailing_zeros()).unwrap_or(u8::MAX);
+        return node(level, begin / leaves);
+    }
+    let split = begin + split(leaves);
+    let left = subtree(begin, split, node)?;
+    Ok(node_hash(&left, &subtree(split, end, node)?))
+}
+
+/// The largest power of two below `leaves`, which is at least 2.
+const fn split(leaves: u64) -> u64 {
+    1 << (leaves - 1).ilog2()
+}
+
 /// Domain separation of leaves (RFC 6962, section 2.1).
 const LEAF: u8 = 0;
 

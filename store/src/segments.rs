@@ -4,6 +4,7 @@
 //! which are kept loaded. For each sealed segment a summary stays: which tenants it holds.
 
 mod files;
+mod proofs;
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,7 @@ use crate::{
     backend::{LookupKey, Range, ReadError, StoredEvent},
     index::{Entry, SegmentIndex, TenantTable, lookup_keys, lookup_posting},
     merkle,
+    query::{QUERY_EVENTS_MAX, Query, QueryPage},
 };
 
 /// Every segment's index.
@@ -164,6 +166,27 @@ impl Segments {
             }
         }
         Ok(events)
+    }
+
+    /// One page of one tenant's events that match.
+    pub(crate) fn query(&self, tenant: TenantId, query: &Query) -> Result<QueryPage, ReadError> {
+        let mut events = Vec::new();
+        let mut before = query.before.unwrap_or(u64::MAX);
+        while events.len() < query.room() {
+            let range = Range {
+                newest_before: Some(before),
+                limit: QUERY_EVENTS_MAX,
+                after: 0,
+            };
+            let stretch = self.read(tenant, &range)?;
+            let Some(last) = stretch.last() else { break };
+            before = last.envelope.seq;
+            let wanted = stretch
+                .into_iter()
+                .filter(|event| query.matches(&event.envelope));
+            events.extend(wanted.take(query.room() - events.len()));
+        }
+        Ok(query.page(events))
     }
 
     /// Segments that hold events of the tenant, newest first.

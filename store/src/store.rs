@@ -13,14 +13,16 @@ use tokio::sync::oneshot;
 
 use crate::{
     backend::{
-        Append, AppendError, Backend, Found, Keyed, Loaded, LookupKey, Pending, Range, ReadError,
-        Stamped, StoredEvent,
+        Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, Pending,
+        Range, ReadError, Stamped, StoredEvent,
     },
     db::Db,
     doubt::Doubt,
     ended::Ended,
     marker::{Marker, Phase, sync_folder},
+    merkle::Hash,
     open::STATE,
+    query::{Query, QueryPage},
     readers::{Failed, Readers},
     writer::Ticket,
 };
@@ -191,6 +193,41 @@ impl Backend for Store {
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {
         self.readers
             .read(move |_, segments| Ok(segments.read(tenant, &range)?))
+    }
+
+    fn query(&self, tenant: TenantId, query: Query) -> Pending<Result<QueryPage, ReadError>> {
+        self.readers
+            .read(move |_, segments| Ok(segments.query(tenant, &query)?))
+    }
+
+    fn head(&self, tenant: TenantId) -> Pending<Result<Option<Head>, ReadError>> {
+        self.readers
+            .read(move |db, _| Ok(db.head(tenant)?.filter(|head| head.seq > 0)))
+    }
+
+    fn root_at(&self, tenant: TenantId, size: u64) -> Pending<Result<Option<Hash>, ReadError>> {
+        self.readers
+            .read(move |_, segments| Ok(segments.root_at(tenant, size)?))
+    }
+
+    fn inclusion(
+        &self,
+        tenant: TenantId,
+        seq: u64,
+        size: u64,
+    ) -> Pending<Result<Option<Included>, ReadError>> {
+        self.readers
+            .read(move |_, segments| Ok(segments.inclusion(tenant, seq, size)?))
+    }
+
+    fn consistency(
+        &self,
+        tenant: TenantId,
+        from: u64,
+        to: u64,
+    ) -> Pending<Result<Option<Vec<Hash>>, ReadError>> {
+        self.readers
+            .read(move |_, segments| Ok(segments.consistency(tenant, from, to)?))
     }
 
     fn tenants(

@@ -16,12 +16,16 @@ mod conformance;
 mod crash;
 #[path = "store/damage.rs"]
 mod damage;
+#[path = "store/evidence.rs"]
+mod evidence;
 #[path = "store/lists.rs"]
 mod lists;
 #[path = "store/log.rs"]
 mod log;
 #[path = "store/model.rs"]
 mod model;
+#[path = "store/queries.rs"]
+mod queries;
 #[path = "store/rebuild.rs"]
 mod rebuild;
 #[path = "store/rounds.rs"]

@@ -8,8 +8,8 @@ use std::sync::{
 use provost_kernel::state::EntityKey;
 use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
 use provost_store::{
-    Append, AppendError, Backend, Found, Keyed, Loaded, LookupKey, MemoryStore, Pending, Range,
-    ReadError, StoredEvent,
+    Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, MemoryStore,
+    Pending, Query, QueryPage, Range, ReadError, StoredEvent, merkle::Hash,
 };
 use tokio::sync::watch;
 
@@ -193,6 +193,36 @@ impl Backend for Gate {
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {
         self.memory.read(tenant, range)
+    }
+
+    fn query(&self, tenant: TenantId, query: Query) -> Pending<Result<QueryPage, ReadError>> {
+        self.memory.query(tenant, query)
+    }
+
+    fn head(&self, tenant: TenantId) -> Pending<Result<Option<Head>, ReadError>> {
+        self.memory.head(tenant)
+    }
+
+    fn root_at(&self, tenant: TenantId, size: u64) -> Pending<Result<Option<Hash>, ReadError>> {
+        self.memory.root_at(tenant, size)
+    }
+
+    fn inclusion(
+        &self,
+        tenant: TenantId,
+        seq: u64,
+        size: u64,
+    ) -> Pending<Result<Option<Included>, ReadError>> {
+        self.memory.inclusion(tenant, seq, size)
+    }
+
+    fn consistency(
+        &self,
+        tenant: TenantId,
+        from: u64,
+        to: u64,
+    ) -> Pending<Result<Option<Vec<Hash>>, ReadError>> {
+        self.memory.consistency(tenant, from, to)
     }
 
     fn tenants(
