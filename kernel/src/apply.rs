@@ -66,7 +66,15 @@ pub fn apply(entities: &mut impl Entities, at: At, event: &Event) {
         Event::KeyCreated(data) => tenant::key_created(entities, at, data),
         Event::AdminKeyCreated(data) => tenant::admin_key_created(entities, at, data),
         // These only say what happened.
-        Event::EntitlementOverridden(_) | Event::QuotaDenied(_) | Event::AuditRecorded(_) => {}
+        Event::EntitlementOverridden(_)
+        | Event::QuotaDenied(_)
+        | Event::AuditRecorded(_)
+        | Event::LogRestored(_)
+        | Event::LogRangeLost(_)
+        | Event::LogForked(_)
+        | Event::DiskLow(_)
+        | Event::DiskRecovered(_)
+        | Event::JournalDamaged(_) => {}
     }
     with_tenant(entities, |tenant| {
         tenant.revision = tenant.revision_in(at.epoch);

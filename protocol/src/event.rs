@@ -7,12 +7,13 @@
 
 mod access;
 mod install;
+mod log;
 mod runtime;
 mod tenant;
 
 use crate::json::RawJson;
 
-pub use self::{access::*, install::*, runtime::*, tenant::*};
+pub use self::{access::*, install::*, log::*, runtime::*, tenant::*};
 
 /// Why stored data is not an event of this build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +128,12 @@ registry! {
     AuditRecorded = "audit.recorded", 1;
     KeyCreated = "key.created", 1;
     AdminKeyCreated = "admin-key.created", 1;
+    LogRestored = "log.restored", 1;
+    LogRangeLost = "log.range-lost", 1;
+    LogForked = "log.forked", 1;
+    DiskLow = "install.disk-low", 1;
+    DiskRecovered = "install.disk-recovered", 1;
+    JournalDamaged = "install.journal-damaged", 1;
 }
 
 /// A runtime's audit event exactly as it was sent, and when it came.

@@ -2,7 +2,8 @@
 //!
 //! Everything that kernel, connector, command line and disk must agree on stands here and nowhere
 //! else: ids, times, the bodies of the five v0.1 calls, the frames and messages of `provost/1`, the
-//! license document, the journal's envelope with its registry of kinds, and the stable error codes.
+//! license document, the journal's envelope with its registry of kinds, the evidence of its logs
+//! ([`tlog`]), and the stable error codes.
 //!
 //! The crate does no I/O, reads no clock, draws no randomness and logs nothing: time and
 //! randomness are parameters. Two formats are used, on purpose:
@@ -45,6 +46,7 @@ pub mod openapi;
 pub mod sign;
 pub mod spiffe;
 pub mod time;
+pub mod tlog;
 pub mod token;
 pub mod v01;
 pub mod verdict;

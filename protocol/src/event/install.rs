@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    TenantId,
     entity::{KeyPurpose, Role},
     ids::AdminKeyId,
 };
@@ -30,3 +31,35 @@ pub struct AdminKeyCreated {
     /// SHA-256 of the key's text, hex.
     pub secret_sha256: String,
 }
+
+/// Space on the disk of the data runs short: an alarm, long before writes are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskLow {
+    /// Bytes left.
+    pub free_bytes: u64,
+    /// Below how many the alarm is raised.
+    pub low_bytes: u64,
+}
+
+/// There is space on the disk again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskRecovered {
+    /// Bytes left.
+    pub free_bytes: u64,
+}
+
+/// Stored bytes of the journal are not what was written: an alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalDamaged {
+    /// The file, by its name in the data folder.
+    pub file: String,
+    /// Where in the file.
+    pub offset: u64,
+    /// Whose events cannot be read, as far as that is known; at most [`DAMAGED_TENANTS_MAX`].
+    pub tenants: Vec<TenantId>,
+    /// What is wrong, in words.
+    pub why: String,
+}
+
+/// An envelope holds 65,535 bytes and a tenant's id takes 39 of them.
+pub const DAMAGED_TENANTS_MAX: usize = 1000;
