@@ -10,6 +10,7 @@ mod common;
 mod events;
 mod messages;
 mod openapi;
+mod schemas;
 mod v01;
 mod wire;
 mod words;
