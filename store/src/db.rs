@@ -10,16 +10,26 @@
 //! | `d/<deadline, 8 bytes big endian><tenant>/<entity key>` | empty: the due index |
 //! | `o/<tenant>/<runtime>` | empty: the runtime is active and not lost |
 //! | `k/<token>` | the tenant that issued the enrolment token |
-//! | `w` | the watermark: the journal's position after the last applied group |
+//! | `w` | the watermark: the journal's position after the last applied group, and the sum below |
 //!
 //! # What survives what
 //!
 //! Each journal group is one batch that carries the watermark, so the state is always the effect
 //! of a prefix of the journal. After a process was killed that prefix is trusted and the rest is
 //! replayed. After a power cut (another boot id) it is not: sled 0.34.7 syncs no file on Linux.
+//!
+//! # sled decides nothing
+//!
+//! sled takes a damaged file for a torn one and opens with what it can read: keys are missing then,
+//! or stand as they were, and nothing says so. The watermark therefore carries a sum over all other
+//! keys and values (see [`sum`]), kept with each batch. [`Db::open`] reads everything there is and
+//! compares: a state that is not exactly what some prefix of the journal left is rebuilt. sled may
+//! also hang on what it reads, so all of that has a deadline.
 
 mod batch;
 mod keys;
+mod sum;
+mod watch;
 
 use std::{
     fs,
@@ -31,12 +41,15 @@ use std::{
 use provost_journal::Position;
 use provost_kernel::state::{Entity, EntityKey};
 use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use self::keys::{DUE, HEADS, ONLINE, WATERMARK, entity_key, head_key, online_key, token_key};
 pub(crate) use self::{
     batch::Batch,
     keys::{deadline, is_online},
+};
+use self::{
+    keys::{DUE, HEADS, ONLINE, WATERMARK, entity_key, head_key, online_key, token_key},
+    sum::Sum,
 };
 use crate::{
     backend::Head,
@@ -47,6 +60,20 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Db {
     db: sled::Db,
+}
+
+/// What stands under the watermark's key.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    segment: u64,
+    offset: u64,
+    sum: Sum,
+}
+
+impl Mark {
+    const fn position(&self) -> Position {
+        Position::new(self.segment, self.offset)
+    }
 }
 
 /// Why the state cannot be used. It is then rebuilt, never repaired.
@@ -65,30 +92,62 @@ pub(crate) enum DbError {
         #[source]
         source: ValueError,
     },
+    /// What is there is not what was written.
+    #[error("the state does not add up: {0}")]
+    Sum(&'static str),
+    /// sled did not come back. Its thread may still run, so the process must end.
+    #[error("the state did not open within {0} s")]
+    Late(u64),
     /// The folder cannot be prepared.
     #[error("the state folder cannot be prepared")]
     Io(#[from] std::io::Error),
 }
 
 impl Db {
-    /// Opens or creates the state in `dir`. Panics inside sled are caught here.
+    /// Opens or creates the state in `dir` and reads all of it: see *sled decides nothing* above.
+    /// Panics inside sled are caught here.
     pub(crate) fn open(dir: &Path) -> Result<Self, DbError> {
         fs::create_dir_all(dir)?;
         remove_torn_snapshots(dir)?;
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES);
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-        let db = opened.map_err(|_| DbError::Sled("panicked while opening".to_owned()))?;
-        Ok(Self {
-            db: db.map_err(sled_error)?,
+        watch::within(watch::patience(dir)?, move || {
+            let opened = catch_unwind(AssertUnwindSafe(|| {
+                let db = config.open().map_err(sled_error)?;
+                let db = Self { db };
+                db.check()?;
+                Ok(db)
+            }));
+            opened.map_err(|_| DbError::Sled("panicked while opening".to_owned()))?
         })
     }
 
+    /// Compares all there is with the sum that was written with it.
+    fn check(&self) -> Result<(), DbError> {
+        let mut found = Sum::default();
+        for item in self.db.iter() {
+            let (key, bytes) = item.map_err(sled_error)?;
+            if *key != *WATERMARK {
+                found.add(&key, &bytes);
+            }
+        }
+        match self.mark()? {
+            None if found == Sum::default() => Ok(()),
+            None => Err(DbError::Sum("it has no watermark")),
+            Some(mark) if mark.sum == found => Ok(()),
+            Some(_) => Err(DbError::Sum("its content is not what was written")),
+        }
+    }
+
     pub(crate) fn watermark(&self) -> Result<Option<Position>, DbError> {
-        let pair: Option<(u64, u64)> = self.value(WATERMARK)?;
-        Ok(pair.map(|(segment, offset)| Position::new(segment, offset)))
+        Ok(self.mark()?.map(|mark| mark.position()))
+    }
+
+    fn mark(&self) -> Result<Option<Mark>, DbError> {
+        self.value(WATERMARK)
     }
 
     /// Whether nothing was ever applied.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.db.is_empty()
     }
@@ -216,11 +275,48 @@ impl Db {
         Ok(found)
     }
 
+    /// Applies a batch, whole or not at all. There is one caller at a time.
     pub(crate) fn apply(&self, batch: Batch) -> Result<(), DbError> {
-        let applied = catch_unwind(AssertUnwindSafe(|| self.db.apply_batch(batch.into_sled())));
-        applied
-            .map_err(|_| DbError::Sled("panicked while applying".to_owned()))?
-            .map_err(sled_error)
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            let ready = self.sled_batch(batch)?;
+            self.db.apply_batch(ready).map_err(sled_error)
+        }));
+        applied.map_err(|_| DbError::Sled("panicked while applying".to_owned()))?
+    }
+
+    /// The batch with its watermark: what it replaces leaves the sum, what it brings enters it.
+    fn sled_batch(&self, batch: Batch) -> Result<sled::Batch, DbError> {
+        let mut sum = self.mark()?.map(|mark| mark.sum).unwrap_or_default();
+        let mut ready = sled::Batch::default();
+        for (key, after) in batch.changes {
+            if let Some(before) = self.db.get(&key).map_err(sled_error)? {
+                sum.remove(&key, &before);
+            }
+            match after {
+                Some(bytes) => {
+                    sum.add(&key, &bytes);
+                    ready.insert(key, bytes);
+                }
+                None => ready.remove(key),
+            }
+        }
+        let mark = Mark {
+            segment: batch.next.segment,
+            offset: batch.next.offset,
+            sum,
+        };
+        let bytes = value::encode(&mark).map_err(|source| DbError::Value {
+            key: String::from_utf8_lossy(WATERMARK).into_owned(),
+            source,
+        })?;
+        ready.insert(WATERMARK, bytes);
+        Ok(ready)
+    }
+
+    /// Puts other bytes under a key, past the sum.
+    #[cfg(test)]
+    pub(crate) fn damage(&self, key: &str, bytes: &[u8]) {
+        self.db.insert(key, bytes).unwrap();
     }
 
     /// Writes out what sled holds back, for a clean stop. No device flush: see [`crate::marker`].

@@ -49,7 +49,7 @@ pub use backend::{
 };
 pub use index::{event_lookup, idempotency_lookup, lookup_keys};
 pub use memory::MemoryStore;
-pub use open::{OpenError, Opened, Options, state_folder};
+pub use open::{OpenError, Opened, Options, Replay, state_folder};
 pub use query::{QUERY_EVENTS_MAX, Query, QueryPage};
 pub use store::{CloseError, Store};
 pub use writer::FatalHook;

@@ -55,6 +55,16 @@ pub enum OpenError {
     Io(#[from] std::io::Error),
 }
 
+/// How far a replay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Replay {
+    /// Events replayed so far.
+    pub replayed: u64,
+    /// How far into the journal that is.
+    pub at: Position,
+}
+
 /// What opening found and did.
 #[derive(Debug, Clone)]
 pub struct Opened {
@@ -78,12 +88,24 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub fn open(dir: &Path, options: Options) -> Result<(Self, Opened), OpenError> {
+        Self::open_telling(dir, options, &mut |_| {})
+    }
+
+    /// As [`open`](Self::open), and says how far a replay is, about every thousand events.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_telling(
+        dir: &Path,
+        options: Options,
+        tell: &mut dyn FnMut(Replay),
+    ) -> Result<(Self, Opened), OpenError> {
         let begun = Instant::now();
         fs::create_dir_all(dir)?;
         let (journal, recovery) =
             Journal::open(dir.join(JOURNAL), options.journal).map_err(OpenError::Journal)?;
         let reader = journal.reader();
-        let (db, rebuilt, replayed) = open_state(dir, &reader, options.rebuild)?;
+        let (db, rebuilt, replayed) = open_state(dir, &reader, options.rebuild, tell)?;
         let (segments, indexes_rebuilt) = Segments::open(reader)?;
         let segments = Arc::new(segments);
         let doubt = Doubt::new(dir.to_path_buf(), Arc::clone(&options.fatal));
@@ -139,6 +161,7 @@ fn open_state(
     dir: &Path,
     reader: &Reader,
     forced: bool,
+    tell: &mut dyn FnMut(Replay),
 ) -> Result<(Db, Option<String>, u64), OpenError> {
     let state = dir.join(STATE);
     let found = Marker::read(dir);
@@ -150,7 +173,11 @@ fn open_state(
     Marker::of(Phase::Opening).write(dir)?;
     let why = match trust {
         Trust::Rebuild(why) => why.to_owned(),
-        Trust::Keep => match bring_up(dir, &state, reader) {
+        Trust::Keep => match bring_up(dir, &state, reader, tell) {
+            // All was applied and synced before the marker said so.
+            Ok((_, 1..)) if found.is_some_and(|marker| marker.phase == Phase::Closed) => {
+                "the state was closed and is behind the journal".to_owned()
+            }
             Ok((db, replayed)) => return Ok((db, None, replayed)),
             Err(Behind::Open(error)) => return Err(error),
             Err(Behind::State(why)) => why,
@@ -159,30 +186,28 @@ fn open_state(
     tracing::warn!(reason = %why, "the state is rebuilt from the journal");
     Marker::of(Phase::Opening).write(dir)?;
     remove_state(&state)?;
-    match bring_up(dir, &state, reader) {
+    match bring_up(dir, &state, reader, tell) {
         Ok((db, replayed)) => Ok((db, Some(why), replayed)),
         Err(Behind::Open(error)) => Err(error),
         Err(Behind::State(why)) => Err(OpenError::State(why)),
     }
 }
 
-fn bring_up(dir: &Path, state: &Path, reader: &Reader) -> Result<(Db, u64), Behind> {
+fn bring_up(
+    dir: &Path,
+    state: &Path,
+    reader: &Reader,
+    tell: &mut dyn FnMut(Replay),
+) -> Result<(Db, u64), Behind> {
     let db = Db::open(state)?;
-    match db.watermark()? {
-        Some(watermark) if watermark > reader.end() => {
-            return Err(Behind::State(
-                "the state is ahead of the journal".to_owned(),
-            ));
-        }
-        None if !db.is_empty() => {
-            return Err(Behind::State("the state has no watermark".to_owned()));
-        }
-        _ => {}
+    if db.watermark()? > Some(reader.end()) {
+        let why = "the state is ahead of the journal";
+        return Err(Behind::State(why.to_owned()));
     }
     fail_points::reach(fail_points::STATE_OPENED);
     // The danger of a torn open is over; a replay that is killed goes on where it was.
     Marker::of(Phase::Open).write(dir)?;
-    let replayed = catch_unwind(AssertUnwindSafe(|| replay(&db, reader)));
+    let replayed = catch_unwind(AssertUnwindSafe(|| replay(&db, reader, tell)));
     let replayed =
         replayed.map_err(|_| Behind::State("sled panicked in a replay".to_owned()))??;
     Ok((db, replayed))
@@ -196,7 +221,7 @@ fn remove_state(state: &Path) -> std::io::Result<()> {
 }
 
 /// Brings the state up to the journal's end, one batch for each stretch of groups.
-fn replay(db: &Db, reader: &Reader) -> Result<u64, Behind> {
+fn replay(db: &Db, reader: &Reader, tell: &mut dyn FnMut(Replay)) -> Result<u64, Behind> {
     let from = db.watermark()?.unwrap_or(Position::START);
     let mut replayed = 0_u64;
     let mut projector = Projector::new(db);
@@ -219,18 +244,27 @@ fn replay(db: &Db, reader: &Reader) -> Result<u64, Behind> {
             fail_points::reach(fail_points::BEFORE_REPLAY_BATCH);
             full.commit(end)?;
             waiting = 0;
+            tell(Replay { replayed, at: end });
         }
     }
     if end > from {
         fail_points::reach(fail_points::BEFORE_REPLAY_BATCH);
         projector.commit(end)?;
+        tell(Replay { replayed, at: end });
     }
     Ok(replayed)
 }
 
 impl From<DbError> for Behind {
     fn from(error: DbError) -> Self {
-        Self::State(error.to_string())
+        match error {
+            // Its thread may go on reading and writing: only the process's end is an end to it,
+            // and the marker makes the next start rebuild.
+            late @ DbError::Late(_) => Self::Open(OpenError::State(format!(
+                "{late}; the next start rebuilds it"
+            ))),
+            error => Self::State(error.to_string()),
+        }
     }
 }
 

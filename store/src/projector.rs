@@ -84,7 +84,7 @@ impl<'a> Projector<'a> {
 
     /// Writes everything at once, with the journal's position after the group.
     pub(crate) fn commit(self, next: Position) -> Result<(), DbError> {
-        let mut batch = Batch::default();
+        let mut batch = Batch::up_to(next);
         for ((tenant, key), change) in &self.changed {
             batch.set_entity(
                 *tenant,
@@ -96,7 +96,6 @@ impl<'a> Projector<'a> {
         for (tenant, head) in &self.heads {
             batch.set_head(*tenant, head)?;
         }
-        batch.set_watermark(next)?;
         self.db.apply(batch)
     }
 }

@@ -30,3 +30,5 @@ mod queries;
 mod rebuild;
 #[path = "store/rounds.rs"]
 mod rounds;
+#[path = "store/sled_damage.rs"]
+mod sled_damage;

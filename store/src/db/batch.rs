@@ -1,5 +1,7 @@
 //! What one journal group changes: entities, the indexes over them, heads and the watermark.
 
+use std::collections::BTreeMap;
+
 use provost_journal::Position;
 use provost_kernel::state::{Entity, EntityKey};
 use provost_protocol::TenantId;
@@ -7,21 +9,26 @@ use serde::Serialize;
 
 use super::{
     DbError,
-    keys::{WATERMARK, deadline, due_key, entity_key, head_key, is_online, online_key, token_key},
+    keys::{deadline, due_key, entity_key, head_key, is_online, online_key, token_key},
 };
 use crate::{backend::Head, value};
 
 /// One journal group's changes, applied at once.
-#[derive(Debug, Default)]
-pub(crate) struct Batch(sled::Batch);
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// The journal's position after the group.
+    pub(super) next: Position,
+    /// What each key holds afterwards; nothing where it is removed.
+    pub(super) changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
 
 impl Batch {
-    pub(super) fn into_sled(self) -> sled::Batch {
-        self.0
-    }
-
-    pub(crate) fn set_watermark(&mut self, next: Position) -> Result<(), DbError> {
-        self.set(WATERMARK.to_vec(), &(next.segment, next.offset))
+    /// Begins what brings the state to this position of the journal.
+    pub(crate) const fn up_to(next: Position) -> Self {
+        Self {
+            next,
+            changes: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn set_head(&mut self, tenant: TenantId, head: &Head) -> Result<(), DbError> {
@@ -39,18 +46,18 @@ impl Batch {
         let (old, new) = (before.and_then(deadline), after.and_then(deadline));
         if old != new {
             if let Some(old) = old {
-                self.0.remove(due_key(old, tenant, key));
+                self.remove(due_key(old, tenant, key));
             }
             if let Some(new) = new {
-                self.0.insert(due_key(new, tenant, key), &[]);
+                self.put(due_key(new, tenant, key), Vec::new());
             }
         }
         if let (EntityKey::Runtime(runtime), online) = (key, after.is_some_and(is_online)) {
             let marker = online_key(tenant, *runtime).into_bytes();
             if online {
-                self.0.insert(marker, &[]);
+                self.put(marker, Vec::new());
             } else {
-                self.0.remove(marker);
+                self.remove(marker);
             }
         }
         if let EntityKey::Token(token) = key {
@@ -58,14 +65,14 @@ impl Batch {
             if after.is_some() {
                 self.set(index, &tenant)?;
             } else {
-                self.0.remove(index);
+                self.remove(index);
             }
         }
         let text = entity_key(tenant, key);
         match after {
             Some(entity) => self.set(text.into_bytes(), entity),
             None => {
-                self.0.remove(text.into_bytes());
+                self.remove(text.into_bytes());
                 Ok(())
             }
         }
@@ -76,7 +83,15 @@ impl Batch {
             key: String::from_utf8_lossy(&key).into_owned(),
             source,
         })?;
-        self.0.insert(key, bytes);
+        self.put(key, bytes);
         Ok(())
+    }
+
+    fn put(&mut self, key: Vec<u8>, bytes: Vec<u8>) {
+        self.changes.insert(key, Some(bytes));
+    }
+
+    fn remove(&mut self, key: Vec<u8>) {
+        self.changes.insert(key, None);
     }
 }

@@ -126,15 +126,9 @@ fn nothing_is_seen_before_the_commit_and_the_watermark_comes_with_it() {
 
 #[test]
 fn a_damaged_value_fails_the_event_that_reads_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(dir.path()).unwrap();
+    let (_dir, db) = opened();
     projected(&db, usize::MAX);
-    drop(db);
-    let raw = sled::open(dir.path()).unwrap();
-    raw.insert(format!("t/{}/tenant/self", tenant()), &[1, 2, 3])
-        .unwrap();
-    drop(raw);
-    let db = Db::open(dir.path()).unwrap();
+    db.damage(&format!("t/{}/tenant/self", tenant()), &[1, 2, 3]);
     let mut event = events().pop().unwrap();
     event.seq += 1;
     let bytes = event.to_bytes().unwrap();

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
+use provost_protocol::codec;
 use provost_store::{AppendError, Backend, CloseError, Options, ReadError, Store, state_folder};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     answers::{answers, copy, wait},
@@ -89,18 +91,36 @@ fn a_damaged_value_that_a_replay_meets_does_not_stop_the_start() {
     told(&reopened(dir.path(), &expected), Some("damaged"));
 }
 
-/// Flips one bit in the value whose key ends so.
+/// Flips one bit in the value whose key ends so, and puts the state's sum right: as if the damage
+/// came after the start had read everything.
 fn flip(dir: &Path, key_end: &str) {
     let db = sled::open(state_folder(dir)).unwrap();
     let ends_so = |(key, value): &(sled::IVec, sled::IVec)| {
         key.ends_with(key_end.as_bytes()) && !value.is_empty()
     };
-    let (key, value) = db.iter().map(|item| item.unwrap()).find(ends_so).unwrap();
-    let mut value = value.to_vec();
-    let middle = value.len() / 2;
-    value[middle] ^= 4;
-    db.insert(key, value).unwrap();
+    let (key, before) = db.iter().map(|item| item.unwrap()).find(ends_so).unwrap();
+    let mut after = before.to_vec();
+    let middle = after.len() / 2;
+    after[middle] ^= 4;
+    let mark = db.get(b"w").unwrap().unwrap();
+    let (segment, offset, sum): (u64, u64, u128) = codec::decode(&mark[5..]).unwrap();
+    let sum = sum
+        .wrapping_sub(number(&key, &before))
+        .wrapping_add(number(&key, &after));
+    let body = codec::encode(&(segment, offset, sum)).unwrap();
+    let mut mark = vec![1];
+    mark.extend(crc32c::crc32c(&body).to_le_bytes());
+    mark.extend(body);
+    db.insert(key, after).unwrap();
+    db.insert(b"w", mark).unwrap();
     db.flush().unwrap();
+}
+
+/// What one key with its value adds to the state's sum.
+fn number(key: &[u8], value: &[u8]) -> u128 {
+    let length = u64::try_from(key.len()).unwrap().to_le_bytes();
+    let hash = Sha256::digest([&length[..], key, value].concat());
+    u128::from_be_bytes(hash[..16].try_into().unwrap())
 }
 
 /// Options whose fatal hook writes down why.
