@@ -2,8 +2,10 @@
 //! with everything checked.
 
 use crate::{
+    convert::{to_u64, to_usize},
     flaw::{Fault, Flaw},
     group::{self, Digest, Header},
+    packed::Summary,
     segment,
     window::Window,
 };
@@ -95,6 +97,16 @@ impl Chain {
         Ok(())
     }
 
+    /// Passes a segment of this length by what was true of all its groups when it was compressed.
+    pub(crate) const fn pass(&mut self, length: u64, summary: &Summary) {
+        self.offset = length;
+        self.next_group = self.next_group.saturating_add(summary.groups);
+        self.groups = self.groups.saturating_add(summary.groups);
+        self.records = self.records.saturating_add(summary.records);
+        self.hash = summary.hash;
+        self.sealed = summary.sealed;
+    }
+
     pub(crate) fn advance(&mut self, header: &Header) {
         self.offset += header.bytes();
         self.next_group += 1;
@@ -109,26 +121,39 @@ impl Chain {
 /// Such a header was begun only after group `number` was durable, so it proves that what stands in
 /// that group's place is damage and no torn write, whether or not the later group is itself whole.
 pub(crate) fn later_header(window: &mut Window, from: u64, number: u64) -> Result<bool, Fault> {
+    let later = |header: &Result<Header, Flaw>| match header {
+        Ok(header) => header.number > number,
+        Err(flaw) => flaw.is_unsupported(),
+    };
+    Ok(next_header(window, from, later)?.is_some())
+}
+
+/// The first place from `from` on where a group header starts that is whole and `wanted`.
+pub(crate) fn next_header(
+    window: &mut Window,
+    from: u64,
+    wanted: impl Fn(&Result<Header, Flaw>) -> bool,
+) -> Result<Option<u64>, Fault> {
     let mut at = from;
     while window.limit().saturating_sub(at) >= HEADER {
         let length = (window.limit() - at).min(SEARCH_BYTES);
-        let bytes = window.slice(at, crate::convert::to_usize(length))?;
-        for candidate in bytes.windows(group::HEADER_BYTES) {
+        let bytes = window.slice(at, to_usize(length))?;
+        for (index, candidate) in bytes.windows(group::HEADER_BYTES).enumerate() {
             if candidate[..4] != group::MAGIC {
                 continue;
             }
             let header = candidate
                 .first_chunk()
                 .expect("windows of exactly this length");
-            match Header::parse(header) {
-                Ok(header) if header.number > number => return Ok(true),
-                Err(flaw) if flaw.is_unsupported() => return Ok(true),
-                Ok(_) | Err(_) => {}
+            let header = Header::parse(header);
+            let whole = !matches!(header, Err(Flaw::HeaderChecksum));
+            if whole && wanted(&header) {
+                return Ok(Some(at + to_u64(index)));
             }
         }
         at += length - HEADER + 1;
     }
-    Ok(false)
+    Ok(None)
 }
 
 const fn check_number(expected: u64, found: u64) -> Result<(), Flaw> {

@@ -1,6 +1,6 @@
 //! Why bytes on the disk are not what the format says, in one list for every reader of them.
 
-use std::io;
+use std::{io, ops::Range};
 
 /// What is wrong at one place of a segment file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,18 @@ pub enum Flaw {
     /// A segment that must be there is not.
     #[error("the segment file is missing")]
     Missing,
+    /// The sizes a compressed segment names do not add up to its file, or are out of range.
+    #[error("the sizes it names do not add up")]
+    Layout,
+    /// The table of a compressed segment's blocks does not match its checksum.
+    #[error("the table of blocks does not match its checksum")]
+    TableChecksum,
+    /// A compressed block does not match its checksum.
+    #[error("a compressed block does not match its checksum")]
+    BlockChecksum,
+    /// A compressed block matches its checksum and yet does not decompress to what it should.
+    #[error("a compressed block does not decompress")]
+    Block,
 }
 
 impl Flaw {
@@ -71,16 +83,40 @@ impl Flaw {
     }
 }
 
+/// What is wrong with the stored bytes of a compressed segment, below the offsets that everybody
+/// else counts in. It travels inside an [`io::Error`] through [`crate::disk::DiskFile`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct StoredFlaw {
+    /// Where in the file.
+    pub(crate) offset: u64,
+    /// Which bytes of the segment cannot be had.
+    pub(crate) lost: Range<u64>,
+    pub(crate) why: Flaw,
+}
+
+impl From<StoredFlaw> for io::Error {
+    fn from(flaw: StoredFlaw) -> Self {
+        Self::new(io::ErrorKind::InvalidData, flaw)
+    }
+}
+
 /// Why reading one thing failed: the disk, or what stands on it.
 #[derive(Debug)]
 pub(crate) enum Fault {
     Io(io::Error),
+    /// At the place of the segment that was being read.
     Flaw(Flaw),
+    /// At the place of the file that it names.
+    Stored(StoredFlaw),
 }
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        match error.downcast::<StoredFlaw>() {
+            Ok(flaw) => Self::Stored(flaw),
+            Err(error) => Self::Io(error),
+        }
     }
 }
 

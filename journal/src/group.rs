@@ -223,7 +223,9 @@ fn encode_record(record: &Record, out: &mut Vec<u8>) {
 
 /// Each record as its offset in the body, its header and its payload; ends at the first that does
 /// not fit.
-fn raw_records(body: &[u8]) -> impl Iterator<Item = Result<(usize, &[u8], &[u8]), Flaw>> {
+pub(crate) fn raw_records(
+    body: &[u8],
+) -> impl Iterator<Item = Result<(usize, &[u8], &[u8]), Flaw>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let rest = body.get(at..).filter(|rest| !rest.is_empty())?;

@@ -1,6 +1,7 @@
 //! Reading forwards: whole groups, or the records in them.
 
 use crate::{
+    damage::locate,
     flaw::{Fault, Flaw},
     group::{self, Header},
     reader::{ReadError, Reader},
@@ -54,36 +55,41 @@ impl Groups {
             if self.at >= end {
                 return Ok(None);
             }
-            let sealed = self.at.segment < end.segment;
+            let mut window = match self.window.take() {
+                Some(window) => window,
+                None => self.open_segment()?,
+            };
             let at = self.at;
-            let outcome = self.next_in_segment(sealed, end.offset);
-            match outcome.map_err(|fault| ReadError::at(at, fault))? {
-                Some(group) if group.end > self.from => return Ok(Some(group)),
-                Some(_) => {}
-                None => {
-                    self.at = Position::new(self.at.segment + 1, segment::first_offset());
-                    self.window = None;
+            let found = self.next_in_segment(&mut window, end);
+            match found.map_err(|fault| locate(&mut window, at.offset, fault))? {
+                Some(group) => {
+                    self.window = Some(window);
+                    if group.end > self.from {
+                        return Ok(Some(group));
+                    }
                 }
+                None => self.at = Position::new(at.segment + 1, segment::first_offset()),
             }
         }
     }
 
     /// The group at hand; `None` at the end of a sealed segment. One that ends at or before
     /// `from` comes without its records.
-    fn next_in_segment(&mut self, sealed: bool, durable: u64) -> Result<Option<Group>, Fault> {
-        let mut window = match self.window.take() {
-            Some(window) => window,
-            None => self.open_segment()?,
-        };
-        if sealed {
-            window.set_limit(self.reader.file(self.at.segment)?.length()?);
-            if self.at.offset >= window.limit() {
+    fn next_in_segment(
+        &mut self,
+        window: &mut Window,
+        durable: Position,
+    ) -> Result<Option<Group>, Fault> {
+        let start = self.at;
+        if start.segment < durable.segment {
+            window.set_limit(window.file().length()?);
+            if start.offset >= window.limit() {
                 return Ok(None);
             }
         } else {
-            window.set_limit(durable);
+            window.set_limit(durable.offset);
         }
-        let header = Header::read(&mut window, self.at.offset)?;
+        let header = Header::read(window, start.offset)?;
         if let Some(expected) = self.expected.filter(|expected| *expected != header.number) {
             return Err(Flaw::Number {
                 expected,
@@ -91,18 +97,16 @@ impl Groups {
             }
             .into());
         }
-        let start = self.at;
         let end = Position::new(start.segment, start.offset + header.bytes());
         let mut records = Vec::new();
         if end > self.from {
-            for item in group::records(header.group(&mut window, start.offset)?) {
+            for item in group::records(header.group(window, start.offset)?) {
                 let (offset, record) = item?;
                 records.push((Position::new(start.segment, start.offset + offset), record));
             }
         }
         self.at = end;
         self.expected = Some(header.number + 1);
-        self.window = Some(window);
         Ok(Some(Group {
             number: header.number,
             start,
@@ -111,10 +115,12 @@ impl Groups {
         }))
     }
 
-    fn open_segment(&mut self) -> Result<Window, Fault> {
-        let file = self.reader.file(self.at.segment)?;
+    fn open_segment(&mut self) -> Result<Window, ReadError> {
+        let number = self.at.segment;
+        let file = self.reader.file(number)?;
         let mut window = Window::new(file, segment::first_offset());
-        let header = segment::Header::read(&mut window, self.at.segment)?;
+        let header = segment::Header::read(&mut window, number);
+        let header = header.map_err(|fault| locate(&mut window, 0, fault))?;
         self.expected = Some(header.first_group);
         Ok(window)
     }

@@ -7,13 +7,16 @@ use crate::{
     chain::Chain,
     convert::to_u64,
     disk::{Disk, DiskFile, RealDisk},
-    fail_points, group,
+    fail_points,
+    folder::{CreateError, Folder, Form},
+    group,
     opening::{OpenError, Recovery},
     options::{Keep, Options, SEGMENT_BYTES_RANGE},
-    reader::{Reader, Shared},
+    reader::Reader,
     record::{Position, Record},
     recover::recover,
-    segment::{self, CreateError, Folder},
+    segment,
+    shared::Shared,
 };
 
 /// The writing end of a journal, one for each folder.
@@ -71,7 +74,8 @@ impl Journal {
             dir: Arc::from(dir),
         };
         let found = recover(&folder, &options)?;
-        let shared = Shared::new(found.first_segment, found.recovery.end);
+        let end = found.recovery.end;
+        let shared = Shared::new(found.first_segment, end, found.sealed, true);
         let journal = Self {
             folder,
             options,
@@ -147,16 +151,18 @@ impl Journal {
             return Err(AppendError::KeepsEverything);
         }
         let mut forgotten = 0;
+        let shared = Arc::clone(&self.shared);
+        let _names = shared.names();
         for number in self.shared.first_segment()..segment.min(self.active) {
             // No reader starts there any more, before the file goes.
             self.shared.forget_before(number + 1);
-            if let Err(error) = self.folder.disk.remove(&self.folder.path(number)) {
+            if let Err(error) = self.folder.remove(number) {
                 // It is still the oldest; one left behind a gap would be damage.
                 self.shared.forget_before(number);
                 return Err(AppendError::Write(error));
             }
             // One by one, so that a crash never leaves a gap.
-            if let Err(source) = self.folder.disk.sync_dir(&self.folder.dir) {
+            if let Err(source) = self.folder.sync() {
                 return Err(self.poison("syncing the folder", source));
             }
             forgotten += 1;
@@ -222,6 +228,11 @@ impl Journal {
             CreateError::Write(source) => AppendError::Write(source),
             CreateError::Sync(source) => self.poison("making a segment", source),
         })?;
+        let form = Form {
+            compressed: false,
+            bytes: self.chain.offset,
+        };
+        self.shared.set_form(self.active, form);
         self.rolled = Some(self.active);
         self.active = header.number;
         self.chain.offset = segment::first_offset();

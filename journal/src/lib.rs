@@ -8,6 +8,8 @@
 //! - [`Journal`] writes, one group at a time; [`GroupWriter`] is the thread that makes one group of
 //!   everything that waits.
 //! - [`Reader`] reads from any thread meanwhile, and sees nothing that is not durable.
+//!   [`Reader::compress`] puts a sealed segment into less room; every position stays.
+//! - [`Snapshot`] reads a journal that somebody else writes.
 //! - [`Journal::open`] recovers: a torn end is cut, damage is refused and named, never guessed
 //!   over. What exactly is checked stands in the source of `recover`, the byte layout in `group`
 //!   and `segment`.
@@ -41,27 +43,37 @@
 
 mod append;
 mod chain;
+mod compress;
 mod convert;
+mod damage;
 pub mod disk;
 pub mod fail_points;
 mod flaw;
+mod folder;
 mod group;
 mod groups;
 mod journal;
 mod opening;
 mod options;
+mod packed;
 mod queue;
+mod read;
 mod reader;
 mod record;
 mod recover;
 mod segment;
+mod shared;
 mod sink;
+mod snapshot;
+mod stored;
 mod submit;
 mod verify;
 mod window;
 mod writer;
 
 pub use append::{AppendError, Appended};
+pub use compress::{CompressError, Compressed};
+pub use damage::Damage;
 pub use flaw::Flaw;
 pub use group::{GROUP_BYTES_MAX, GROUP_RECORDS_MAX};
 pub use groups::{Group, Groups, Records};
@@ -73,6 +85,7 @@ pub use reader::{ReadError, Reader, Segment};
 pub use record::{PAYLOAD_BYTES_MAX, Position, Record};
 pub use segment::file_name;
 pub use sink::{Durable, Fatal, Landed, RefusedWhy, Sink};
+pub use snapshot::Snapshot;
 pub use submit::{Rejected, SubmitError, Submitter};
 pub use verify::{Verification, VerifiedSegment};
 pub use writer::{GroupWriter, ShutdownTimedOut};

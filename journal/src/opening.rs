@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{flaw::Flaw, record::Position};
+use crate::{damage::Damage, record::Position};
 
 /// Why a journal could not be opened. Nothing on the disk was changed, [`OpenError::Io`] apart.
 #[derive(Debug, thiserror::Error)]
@@ -15,27 +15,16 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// Something that was durable is not what was written.
-    #[error("the journal is damaged: {segment} at byte {offset}: {why}; {hint}")]
+    #[error("the journal is damaged: {damage}; {hint}")]
     Damaged {
-        /// The name of the segment's file.
-        segment: String,
-        /// Where in the file the damage starts.
-        offset: u64,
-        /// What is wrong there.
-        why: Flaw,
+        /// What, where, and what is lost with it.
+        damage: Damage,
         /// What an operator does about it.
         hint: &'static str,
     },
-    /// A newer program wrote this.
-    #[error("{segment} at byte {offset} was written by a newer program: {why}")]
-    Unsupported {
-        /// The name of the segment's file.
-        segment: String,
-        /// Where in the file.
-        offset: u64,
-        /// What is not known.
-        why: Flaw,
-    },
+    /// A newer program wrote this: nothing is broken.
+    #[error("{} at byte {} was written by a newer program: {}", .0.file, .0.offset, .0.why)]
+    Unsupported(Damage),
     /// A value in [`crate::Options`] is out of its range.
     #[error("{0} is out of range")]
     Options(&'static str),

@@ -1,64 +1,22 @@
 //! The reading end: usable from any thread while the journal is written, and blind to everything
 //! that is not durable yet.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{io, ops::Range, path::PathBuf, sync::Arc};
 
 use crate::{
     convert::{array, to_u64},
-    disk::{Access, DiskFile},
+    damage::Damage,
+    disk::DiskFile,
     flaw::{Fault, Flaw},
+    folder::{Folder, Form},
     group,
     groups::{Groups, Records},
+    read::fill,
     record::{Position, Record},
-    segment::{Folder, file_name},
+    shared::Shared,
+    stored::{SegmentFile, open_failure},
     verify::Verification,
 };
-
-/// What the writing end tells all reading ends.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    // Segment above, offset below, 32 bits each: one atomic, so that no reader sees half a roll.
-    // Segments are at most 1 GiB and one group; 2^32 of them are never made.
-    end: AtomicU64,
-    first_segment: AtomicU64,
-}
-
-impl Shared {
-    pub(crate) fn new(first_segment: u64, end: Position) -> Self {
-        let shared = Self {
-            end: AtomicU64::new(0),
-            first_segment: AtomicU64::new(first_segment),
-        };
-        shared.publish(end);
-        shared
-    }
-
-    pub(crate) fn publish(&self, end: Position) {
-        self.end
-            .store((end.segment << 32) | end.offset, Ordering::Release);
-    }
-
-    pub(crate) fn end(&self) -> Position {
-        let end = self.end.load(Ordering::Acquire);
-        Position::new(end >> 32, end & u64::from(u32::MAX))
-    }
-
-    pub(crate) fn first_segment(&self) -> u64 {
-        self.first_segment.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn forget_before(&self, segment: u64) {
-        self.first_segment.store(segment, Ordering::Release);
-    }
-}
 
 /// Why something could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -68,15 +26,8 @@ pub enum ReadError {
     #[error("there is no durable record at {0}")]
     NotFound(Position),
     /// What stands there is not what was written.
-    #[error("the journal is damaged: {segment} at byte {offset}: {why}")]
-    Damaged {
-        /// The name of the segment's file.
-        segment: String,
-        /// Where in the file.
-        offset: u64,
-        /// What is wrong there.
-        why: Flaw,
-    },
+    #[error("the journal is damaged: {0}")]
+    Damaged(Damage),
     /// The disk failed.
     #[error("reading {segment} failed")]
     Io {
@@ -88,46 +39,33 @@ pub enum ReadError {
     },
 }
 
-impl ReadError {
-    pub(crate) fn at(place: Position, fault: impl Into<Fault>) -> Self {
-        let segment = file_name(place.segment);
-        match fault.into() {
-            Fault::Io(source) => Self::Io { segment, source },
-            Fault::Flaw(why) => Self::Damaged {
-                segment,
-                offset: place.offset,
-                why,
-            },
-        }
-    }
-}
-
 /// One segment of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
     /// Its number.
     pub number: u64,
-    /// Whether it never changes again.
+    /// Whether no byte of it ever changes again (how it is stored may).
     pub sealed: bool,
-    /// Its file; a rebuildable index may stand beside it under another extension.
+    /// Its file; a rebuildable index may stand beside it under another extension. A sealed segment
+    /// may be compressed at any moment, and this file be gone: its successor has the same number
+    /// and another extension, and whoever asks again is told.
     pub path: PathBuf,
+    /// Whether the file is the compressed form.
+    pub compressed: bool,
+    /// How long the file is; of the segment being written, as far as it is durable.
+    pub stored_bytes: u64,
 }
 
-/// A reading end of a journal. Cheap to clone; clones share their open files.
+/// A reading end of a journal. Cheap to clone; all of one journal share their open files.
 #[derive(Debug, Clone)]
 pub struct Reader {
     pub(crate) folder: Folder,
     pub(crate) shared: Arc<Shared>,
-    files: Arc<Mutex<BTreeMap<u64, Arc<dyn DiskFile>>>>,
 }
 
 impl Reader {
-    pub(crate) fn new(folder: Folder, shared: Arc<Shared>) -> Self {
-        Self {
-            folder,
-            shared,
-            files: Arc::default(),
-        }
+    pub(crate) const fn new(folder: Folder, shared: Arc<Shared>) -> Self {
+        Self { folder, shared }
     }
 
     /// Where the last durable group ends; nothing at or after it is ever returned.
@@ -141,12 +79,28 @@ impl Reader {
     pub fn segments(&self) -> Vec<Segment> {
         let last = self.end().segment;
         (self.shared.first_segment()..=last)
-            .map(|number| Segment {
-                number,
-                sealed: number < last,
-                path: self.folder.path(number),
-            })
+            .map(|number| self.describe(number, self.shared.form(number)))
             .collect()
+    }
+
+    /// Opens the file that a segment is stored in, as it is, for whoever copies files. It stays
+    /// readable if the segment is compressed or forgotten meanwhile.
+    ///
+    /// # Errors
+    /// [`ReadError`]: there is no such segment, or the disk failed.
+    pub fn open_stored(&self, number: u64) -> Result<(Segment, Arc<dyn DiskFile>), ReadError> {
+        if !(self.shared.first_segment()..=self.end().segment).contains(&number) {
+            return Err(ReadError::NotFound(Position::new(number, 0)));
+        }
+        let failed = |error: io::Error| open_failure(number, error.into());
+        let (compressed, file) = self.folder.open_file(number).map_err(failed)?;
+        let bytes = if self.shared.is_sealed(number) {
+            file.length().map_err(failed)?
+        } else {
+            self.end().offset
+        };
+        let form = Form { compressed, bytes };
+        Ok((self.describe(number, form), file))
     }
 
     /// The groups from the one that holds `from` on, or, if `from` is the end of a group (a
@@ -175,16 +129,16 @@ impl Reader {
         if position >= end || position.segment < self.shared.first_segment() {
             return Err(ReadError::NotFound(position));
         }
-        let place = |fault: Fault| ReadError::at(position, fault);
-        let file = self
-            .file(position.segment)
-            .map_err(|error| place(error.into()))?;
+        let offset = position.offset;
+        let file = self.file(position.segment)?;
         let limit = if position.segment == end.segment {
-            end.offset
+            Ok(end.offset)
         } else {
-            file.length().map_err(|error| place(error.into()))?
+            file.length()
         };
-        read_record(file.as_ref(), position.offset, limit).map_err(place)
+        let limit = limit.map_err(|error| open_failure(position.segment, error.into()))?;
+        read_record(file.bytes(), offset, limit)
+            .map_err(|fault| file.failure(offset, fault, || span(file.bytes(), offset, limit)))
     }
 
     /// Checks every byte up to the durable end, one segment a step, and the chain across them.
@@ -194,29 +148,27 @@ impl Reader {
     }
 
     /// A segment's file, kept open for the next read.
-    pub(crate) fn file(&self, number: u64) -> io::Result<Arc<dyn DiskFile>> {
-        // The map is whole whatever panicked: it is changed by single inserts and removals.
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = files.get(&number) {
-            return Ok(Arc::clone(file));
+    pub(crate) fn file(&self, number: u64) -> Result<SegmentFile, ReadError> {
+        let opened = self.shared.file(&self.folder, number);
+        opened.map_err(|fault| open_failure(number, fault))
+    }
+
+    fn describe(&self, number: u64, form: Form) -> Segment {
+        Segment {
+            number,
+            sealed: number < self.end().segment,
+            path: self.folder.path(number, form.compressed),
+            compressed: form.compressed,
+            stored_bytes: form.bytes,
         }
-        let file = self.folder.open(number, Access::Read)?;
-        // A forgotten segment's space is free only once nobody has it open.
-        let first = self.shared.first_segment();
-        files.retain(|&known, _| known >= first);
-        while files.len() >= OPEN_FILES_MAX {
-            files.pop_first();
-        }
-        files.insert(number, Arc::clone(&file));
-        Ok(file)
     }
 }
 
 fn read_record(file: &dyn DiskFile, offset: u64, limit: u64) -> Result<Record, Fault> {
     let mut header = [0; group::RECORD_HEADER_BYTES];
-    fill(file, offset, limit, &mut header)?;
+    read_exactly(file, offset, limit, &mut header)?;
     let mut bytes = vec![0; group::RECORD_HEADER_BYTES + group::payload_bytes(&header)?];
-    fill(file, offset, limit, &mut bytes)?;
+    read_exactly(file, offset, limit, &mut bytes)?;
     debug_assert_eq!(
         array::<32>(&bytes, 0),
         header,
@@ -225,26 +177,27 @@ fn read_record(file: &dyn DiskFile, offset: u64, limit: u64) -> Result<Record, F
     Ok(group::record(&bytes)?)
 }
 
-fn fill(file: &dyn DiskFile, offset: u64, limit: u64, buffer: &mut [u8]) -> Result<(), Fault> {
-    let need = to_u64(buffer.len());
-    let mut filled = 0;
-    while filled < buffer.len() && offset + need <= limit {
-        match file.read_at(offset + to_u64(filled), &mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if filled < buffer.len() {
-        return Err(Flaw::Short {
-            need,
-            have: limit.saturating_sub(offset).min(need),
-        }
-        .into());
-    }
-    Ok(())
+/// How far a record that is damaged may reach, as far as its header can be believed.
+fn span(file: &dyn DiskFile, offset: u64, limit: u64) -> Range<u64> {
+    let mut header = [0; group::RECORD_HEADER_BYTES];
+    let payload = match read_exactly(file, offset, limit, &mut header) {
+        Ok(()) => group::payload_bytes(&header).unwrap_or(0),
+        Err(_) => 0,
+    };
+    let end = offset.saturating_add(to_u64(group::RECORD_HEADER_BYTES + payload));
+    offset..end.min(limit).max(offset)
 }
 
-/// Reads go to the newest segments; 32 of them are 2 GiB, and few of the process's files.
-const OPEN_FILES_MAX: usize = 32;
+fn read_exactly(
+    file: &dyn DiskFile,
+    offset: u64,
+    limit: u64,
+    buffer: &mut [u8],
+) -> Result<(), Fault> {
+    let need = to_u64(buffer.len());
+    let have = limit.saturating_sub(offset).min(need);
+    if have == need && fill(file, offset, buffer)? == buffer.len() {
+        return Ok(());
+    }
+    Err(Flaw::Short { need, have }.into())
+}

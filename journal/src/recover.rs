@@ -6,8 +6,9 @@
 //! | every segment's header                               | checksum, number, first group, hash link |
 //! | every group header of a sealed segment               | checksum, number, ends exactly at the end of the file |
 //! | last group of a sealed segment                       | everything; its hash is in the next segment's header |
+//! | a compressed segment                                 | header and table; what its header says of its groups stands for them |
 //! | the last segment                                     | everything: checksums, records, numbers, hash chain |
-//! | record bytes inside a sealed segment                 | **not**: [`crate::Reader::verify_all`], and at every read |
+//! | record bytes inside a sealed segment                 | **not**: [`crate::Reader::check_stored`], [`crate::Reader::verify_all`], and at every read |
 //!
 //! Nobody can tell from the journal alone that whole groups are missing at its very end, or that
 //! its last segment is gone: whoever keeps a watermark compares it with [`crate::Reader::end`].
@@ -18,24 +19,31 @@
 //! follows, it is damage: [`OpenError::Damaged`], and nothing on the disk is touched. A group that
 //! is whole but has the wrong number or hash was never torn: damage. A group or segment whole but of
 //! a newer format is [`OpenError::Unsupported`]. A last segment without a whole header and with
-//! nothing after it was just being made: it is removed, and the one before must be whole.
+//! nothing after it was just being made: it is removed, and the one before must be whole. A segment
+//! is compressed, or begun to be, only after the one that follows is durable: if the last one was,
+//! the one after it is missing.
 //!
 //! What survives: after a kill, groups may stand in the file that were written and never synced.
 //! They are kept, and the last segment and the folder are synced before anything is reported.
+//! Unfinished compressed copies are removed, once everything else is known to be whole.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
     chain::{Chain, later_header},
     convert::to_u64,
+    damage::locate,
     disk::{Access, DiskFile},
     flaw::{Fault, Flaw},
+    folder::{CreateError, Folder, Form, Listing},
     opening::{Cut, OpenError, Recovery},
     options::{Keep, Options},
+    reader::ReadError,
     record::Position,
-    segment::{self, CreateError, Folder, SEGMENT_HEADER_BYTES, file_name},
+    segment::{self, SEGMENT_HEADER_BYTES, file_name},
+    stored::open_failure,
     window::Window,
 };
 
@@ -43,6 +51,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) first_segment: u64,
+    pub(crate) sealed: BTreeMap<u64, Form>,
     pub(crate) active: u64,
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) chain: Chain,
@@ -51,23 +60,23 @@ pub(crate) struct Recovered {
 
 /// Follows all segments, cuts a torn end, and makes what is left durable.
 pub(crate) fn recover(folder: &Folder, options: &Options) -> Result<Recovered, OpenError> {
-    let mut numbers = folder.numbers().map_err(io_error("listing the folder"))?;
-    check_names(&numbers, options)?;
-    let unborn = unborn_segment(folder, &mut numbers)?;
+    let listing = folder.list().map_err(io_error("listing the folder"))?;
+    let mut numbers = listing.numbers();
+    check_names(&numbers, options.keep, &listing)?;
+    let unborn = unborn_segment(folder, &mut numbers, &listing)?;
     let mut chain = Chain::new();
-    let Some((&active, sealed)) = numbers.split_last() else {
+    let Some((&active, before)) = numbers.split_last() else {
+        remove_leftovers(folder, &listing)?;
         return begin(folder, unborn, chain);
     };
-    for &number in sealed {
-        let mut window = enter(folder, number, &mut chain)?;
-        chain
-            .follow_headers(&mut window)
-            .map_err(at(number, chain.offset))?;
+    let mut sealed = BTreeMap::new();
+    for &number in before {
+        sealed.insert(number, follow(folder, number, &mut chain)?);
     }
     let mut window = enter(folder, active, &mut chain)?;
-    let whole = scan_last(&mut window, active, &mut chain, unborn.is_none())?;
+    let whole = scan_last(&mut window, &mut chain, unborn.is_none())?;
     let file = folder
-        .open(active, Access::Write)
+        .open_raw(active, Access::Write)
         .map_err(io_error("opening a segment"))?;
     let mut cut = (!whole).then(|| Cut {
         segment: file_name(active),
@@ -78,23 +87,18 @@ pub(crate) fn recover(folder: &Folder, options: &Options) -> Result<Recovered, O
         file.truncate(cut.offset)
             .map_err(io_error("cutting the torn end"))?;
     }
-    if let Some((number, bytes)) = unborn {
-        folder
-            .remove(number)
-            .map_err(io_error("removing an unfinished segment"))?;
-        cut = Some(Cut {
-            segment: file_name(number),
-            offset: 0,
-            bytes,
-        });
+    if let Some(unborn) = unborn {
+        cut = Some(remove_unborn(folder, unborn)?);
     }
+    remove_leftovers(folder, &listing)?;
     file.sync_all()
         .map_err(io_error("syncing the last segment"))?;
-    folder
-        .disk
-        .sync_dir(&folder.dir)
-        .map_err(io_error("syncing the folder"))?;
-    Ok(finish(&numbers, file, chain, cut))
+    folder.sync().map_err(io_error("syncing the folder"))?;
+    let recovered = finish(&numbers, file, chain, cut);
+    Ok(Recovered {
+        sealed,
+        ..recovered
+    })
 }
 
 fn finish(numbers: &[u64], file: Arc<dyn DiskFile>, chain: Chain, cut: Option<Cut>) -> Recovered {
@@ -117,6 +121,7 @@ fn finish(numbers: &[u64], file: Arc<dyn DiskFile>, chain: Chain, cut: Option<Cu
     };
     Recovered {
         first_segment,
+        sealed: BTreeMap::new(),
         active,
         file,
         chain,
@@ -130,17 +135,9 @@ fn begin(
     unborn: Option<(u64, u64)>,
     chain: Chain,
 ) -> Result<Recovered, OpenError> {
-    let mut cut = None;
-    if let Some((number, bytes)) = unborn {
-        folder
-            .remove(number)
-            .map_err(io_error("removing an unfinished segment"))?;
-        cut = Some(Cut {
-            segment: file_name(number),
-            offset: 0,
-            bytes,
-        });
-    }
+    let cut = unborn
+        .map(|unborn| remove_unborn(folder, unborn))
+        .transpose()?;
     let header = segment::Header {
         number: 1,
         first_group: 1,
@@ -155,32 +152,60 @@ fn begin(
     Ok(finish(&[1], file, chain, cut))
 }
 
-fn check_names(numbers: &[u64], options: &Options) -> Result<(), OpenError> {
-    let first = match options.keep {
+/// Takes away a last segment that was only being made, durably.
+fn remove_unborn(folder: &Folder, (number, bytes): (u64, u64)) -> Result<Cut, OpenError> {
+    let removed = folder.remove(number).and_then(|()| folder.sync());
+    removed.map_err(io_error("removing an unfinished segment"))?;
+    Ok(Cut {
+        segment: file_name(number),
+        offset: 0,
+        bytes,
+    })
+}
+
+/// Takes away compressed copies that do not count; the sync of the folder is the caller's.
+fn remove_leftovers(folder: &Folder, listing: &Listing) -> Result<(), OpenError> {
+    for name in listing.leftovers() {
+        info!(journal.file = %name, "removing an unfinished compressed copy of a segment");
+        folder
+            .disk
+            .remove(&folder.dir.join(name))
+            .map_err(io_error("removing an unfinished copy"))?;
+    }
+    Ok(())
+}
+
+fn check_names(numbers: &[u64], keep: Keep, listing: &Listing) -> Result<(), OpenError> {
+    let first = match keep {
         Keep::Everything => 1,
         Keep::Recent => numbers.first().copied().unwrap_or(1),
     };
-    for (&found, expected) in numbers.iter().zip(first..) {
-        if found != expected {
-            return Err(refuse(expected, 0, Flaw::Missing));
-        }
+    let gap = numbers
+        .iter()
+        .zip(first..)
+        .find(|(found, due)| **found != *due);
+    let after_sealed = numbers
+        .last()
+        .filter(|last| listing.was_sealed(**last))
+        .map(|last| last + 1);
+    match gap.map(|(_, due)| due).or(after_sealed) {
+        Some(missing) => Err(refuse(missing_segment(missing))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Takes a last segment that was only being made off the list: its number and length.
 fn unborn_segment(
     folder: &Folder,
     numbers: &mut Vec<u64>,
+    listing: &Listing,
 ) -> Result<Option<(u64, u64)>, OpenError> {
     let Some(&number) = numbers.last() else {
         return Ok(None);
     };
-    let mut window = folder
-        .window(number)
-        .map_err(io_error("opening a segment"))?;
+    let mut window = window(folder, number)?;
     let length = window.limit();
-    if length > to_u64(SEGMENT_HEADER_BYTES) {
+    if length > to_u64(SEGMENT_HEADER_BYTES) || listing.was_sealed(number - 1) {
         return Ok(None);
     }
     match segment::Header::read(&mut window, number) {
@@ -193,78 +218,96 @@ fn unborn_segment(
             what: "reading a segment",
             source,
         }),
-        Ok(_) | Err(Fault::Flaw(_)) => Ok(None),
+        Ok(_) | Err(Fault::Flaw(_) | Fault::Stored(_)) => Ok(None),
     }
+}
+
+/// Follows a sealed segment to its end; says how it is stored.
+fn follow(folder: &Folder, number: u64, chain: &mut Chain) -> Result<Form, OpenError> {
+    let mut window = enter(folder, number, chain)?;
+    let length = window.limit();
+    if let Some(packed) = window.file().as_packed() {
+        chain.pass(length, packed.summary());
+        return Ok(Form {
+            compressed: true,
+            bytes: packed.stored_bytes(),
+        });
+    }
+    chain
+        .follow_headers(&mut window)
+        .map_err(|fault| refuse(locate(&mut window, chain.offset, fault)))?;
+    Ok(Form {
+        compressed: false,
+        bytes: length,
+    })
 }
 
 /// Goes on with the chain in a segment.
 fn enter(folder: &Folder, number: u64, chain: &mut Chain) -> Result<Window, OpenError> {
-    let mut window = folder
-        .window(number)
-        .map_err(io_error("opening a segment"))?;
-    let header = segment::Header::read(&mut window, number).map_err(at(number, 0))?;
-    chain
-        .enter(&header)
-        .map_err(|flaw| refuse(number, 0, flaw))?;
+    let mut window = window(folder, number)?;
+    enter_window(&mut window, chain).map_err(|fault| refuse(locate(&mut window, 0, fault)))?;
     Ok(window)
+}
+
+fn enter_window(window: &mut Window, chain: &mut Chain) -> Result<(), Fault> {
+    let (number, length) = (window.file().number, window.limit());
+    // Of a compressed segment, the first block is enough.
+    window.set_limit(length.min(to_u64(SEGMENT_HEADER_BYTES)));
+    let header = segment::Header::read(window, number);
+    window.set_limit(length);
+    Ok(chain.enter(&header?)?)
+}
+
+fn window(folder: &Folder, number: u64) -> Result<Window, OpenError> {
+    let window = folder.window(number);
+    window.map_err(|fault| refuse(open_failure(number, fault)))
 }
 
 /// Follows the last segment, everything checked. Says whether it is whole to the end of the file;
 /// if not, what follows `chain.offset` is a torn tail.
-fn scan_last(
-    window: &mut Window,
-    number: u64,
-    chain: &mut Chain,
-    may_be_torn: bool,
-) -> Result<bool, OpenError> {
+fn scan_last(window: &mut Window, chain: &mut Chain, may_be_torn: bool) -> Result<bool, OpenError> {
     while chain.offset < window.limit() {
-        let flaw = match chain.take(window) {
-            Ok(()) => continue,
-            Err(Fault::Flaw(flaw)) => flaw,
-            Err(fault) => return Err(at(number, chain.offset)(fault)),
+        let Err(fault) = chain.take(window) else {
+            continue;
         };
-        let torn = may_be_torn
-            && flaw.may_be_torn()
-            && !later_header(window, chain.offset + 1, chain.next_group)
-                .map_err(at(number, chain.offset))?;
+        let torn = match &fault {
+            Fault::Flaw(flaw) if may_be_torn && flaw.may_be_torn() => {
+                !later_header(window, chain.offset + 1, chain.next_group)
+                    .map_err(|fault| refuse(locate(window, chain.offset, fault)))?
+            }
+            Fault::Flaw(_) | Fault::Stored(_) | Fault::Io(_) => false,
+        };
         return if torn {
             Ok(false)
         } else {
-            Err(refuse(number, chain.offset, flaw))
+            Err(refuse(locate(window, chain.offset, fault)))
         };
     }
     Ok(true)
 }
 
-fn refuse(number: u64, offset: u64, why: Flaw) -> OpenError {
-    let segment = file_name(number);
-    if why.is_unsupported() {
-        OpenError::Unsupported {
-            segment,
-            offset,
-            why,
-        }
-    } else {
-        OpenError::Damaged {
-            segment,
-            offset,
-            why,
-            hint: REPAIR_HINT,
-        }
-    }
+/// That a segment is not there.
+pub(crate) fn missing_segment(number: u64) -> ReadError {
+    open_failure(number, Flaw::Missing.into())
 }
 
-fn at(number: u64, offset: u64) -> impl Fn(Fault) -> OpenError {
-    move |fault| match fault {
-        Fault::Io(source) => OpenError::Io {
+/// What it is called that a journal is not opened.
+pub(crate) fn refuse(error: ReadError) -> OpenError {
+    match error {
+        ReadError::Damaged(damage) if damage.why.is_unsupported() => OpenError::Unsupported(damage),
+        ReadError::Damaged(damage) => OpenError::Damaged {
+            damage,
+            hint: REPAIR_HINT,
+        },
+        ReadError::Io { source, .. } => OpenError::Io {
             what: "reading a segment",
             source,
         },
-        Fault::Flaw(flaw) => refuse(number, offset, flaw),
+        ReadError::NotFound(position) => refuse(missing_segment(position.segment)),
     }
 }
 
-fn io_error(what: &'static str) -> impl Fn(io::Error) -> OpenError {
+pub(crate) fn io_error(what: &'static str) -> impl Fn(io::Error) -> OpenError {
     move |source| OpenError::Io { what, source }
 }
 

@@ -1,5 +1,4 @@
-//! Segment files: their names, their header, and how one is made so that a crash leaves either
-//! nothing or something that recovery knows.
+//! Segment files: their name and their header.
 //!
 //! A segment is `<number, 16 digits>.seg`: a header of 64 bytes, little-endian, then groups.
 //!
@@ -14,18 +13,11 @@
 //! | 60 |     4 | CRC32C over the 60 bytes before                                               |
 //!
 //! A segment is made only after the last group of the one before is durable, and takes its first
-//! group only after its own header and its name in the folder are.
-
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+//! group only after its own header and its name in the folder are. Once the next one is durable, it
+//! never changes again, but may be put into its compressed form (`packed`).
 
 use crate::{
     convert::{array, to_u64},
-    disk::{Access, Disk, DiskFile},
-    fail_points,
     flaw::{Fault, Flaw},
     group::Digest,
     window::Window,
@@ -94,76 +86,6 @@ pub fn file_name(number: u64) -> String {
     format!("{number:016}.seg")
 }
 
-/// The number of the segment that a file's name says it is; `None` for any other file.
-pub(crate) fn parse_name(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".seg")?;
-    let number = digits.parse().ok()?;
-    (number > 0 && file_name(number) == name).then_some(number)
-}
-
-/// Why a segment could not be made.
-#[derive(Debug)]
-pub(crate) enum CreateError {
-    /// Nothing is left of the attempt; it can be made again.
-    Write(io::Error),
-    /// What stands on the disk is not known.
-    Sync(io::Error),
-}
-
-/// The journal's folder on its disk.
-#[derive(Debug, Clone)]
-pub(crate) struct Folder {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) dir: Arc<Path>,
-}
-
-impl Folder {
-    pub(crate) fn path(&self, number: u64) -> PathBuf {
-        self.dir.join(file_name(number))
-    }
-
-    /// The numbers of all segments, ascending.
-    pub(crate) fn numbers(&self) -> io::Result<Vec<u64>> {
-        let names = self.disk.list(&self.dir)?;
-        let mut numbers: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
-        numbers.sort_unstable();
-        Ok(numbers)
-    }
-
-    pub(crate) fn open(&self, number: u64, access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        self.disk.open(&self.path(number), access)
-    }
-
-    /// A window on all of a segment that no longer grows, or that nobody writes yet.
-    pub(crate) fn window(&self, number: u64) -> io::Result<Window> {
-        let file = self.open(number, Access::Read)?;
-        let length = file.length()?;
-        Ok(Window::new(file, length))
-    }
-
-    /// Removes a segment, durably.
-    pub(crate) fn remove(&self, number: u64) -> io::Result<()> {
-        self.disk.remove(&self.path(number))?;
-        self.disk.sync_dir(&self.dir)
-    }
-
-    /// Makes a segment, durably: header, file, name in the folder, in this order.
-    pub(crate) fn create(&self, header: &Header) -> Result<Arc<dyn DiskFile>, CreateError> {
-        let path = self.path(header.number);
-        let file = self.disk.create(&path).map_err(CreateError::Write)?;
-        fail_points::reach(fail_points::SEGMENT_CREATED);
-        if let Err(error) = file.write_at(0, &header.encode()) {
-            self.remove(header.number).map_err(CreateError::Sync)?;
-            return Err(CreateError::Write(error));
-        }
-        file.sync_all().map_err(CreateError::Sync)?;
-        fail_points::reach(fail_points::SEGMENT_SYNCED);
-        self.disk.sync_dir(&self.dir).map_err(CreateError::Sync)?;
-        fail_points::reach(fail_points::SEGMENT_NAMED);
-        Ok(file)
-    }
-}
-
 /// Where the first group of a segment starts.
 pub(crate) fn first_offset() -> u64 {
     to_u64(SEGMENT_HEADER_BYTES)
@@ -201,19 +123,6 @@ mod tests {
             let mut bytes = golden().encode();
             bytes[at / 8] ^= 1 << (at % 8);
             assert!(Header::parse(&bytes).is_err(), "bit {at}");
-        }
-    }
-
-    #[test]
-    fn only_a_full_segment_name_is_a_segment() {
-        assert_eq!(parse_name("0000000000000012.seg"), Some(12));
-        for name in [
-            "12.seg",
-            "0000000000000000.seg",
-            "0000000000000012.idx",
-            "+000000000000012.seg",
-        ] {
-            assert_eq!(parse_name(name), None, "{name}");
         }
     }
 }

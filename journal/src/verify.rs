@@ -3,10 +3,15 @@
 
 use crate::{
     chain::Chain,
-    flaw::Fault,
+    convert::to_u64,
+    damage::locate,
+    flaw::{Fault, Flaw, StoredFlaw},
+    group,
+    packed::{Packed, Summary},
     reader::{ReadError, Reader},
     record::Position,
-    segment::{self, file_name},
+    segment,
+    stored::{SegmentFile, open_failure},
     window::Window,
 };
 
@@ -21,7 +26,7 @@ pub struct VerifiedSegment {
     pub groups: u64,
     /// How many records stand in those.
     pub records: u64,
-    /// How many bytes were checked.
+    /// How long the segment is; more than its file, where that is compressed.
     pub bytes: u64,
 }
 
@@ -48,34 +53,38 @@ impl Verification {
     }
 
     fn verify(&mut self, number: u64) -> Result<VerifiedSegment, ReadError> {
-        let at = |offset: u64, fault: Fault| ReadError::at(Position::new(number, offset), fault);
         let (groups, records) = (self.chain.groups, self.chain.records);
-        let mut window = self.enter(number).map_err(|fault| at(0, fault))?;
+        let (mut window, name) = self.reader.whole(number, self.end)?;
+        let entered = segment::Header::read(&mut window, number)
+            .and_then(|header| Ok(self.chain.enter(&header)?));
+        entered.map_err(|fault| locate(&mut window, 0, fault))?;
         while self.chain.offset < window.limit() {
             self.chain
                 .take(&mut window)
-                .map_err(|fault| at(self.chain.offset, fault))?;
+                .map_err(|fault| locate(&mut window, self.chain.offset, fault))?;
+        }
+        let found = Summary {
+            groups: self.chain.groups - groups,
+            records: self.chain.records - records,
+            hash: self.chain.hash,
+            sealed: self.chain.sealed,
+        };
+        let packed = window.file().as_packed();
+        if packed.is_some_and(|packed| *packed.summary() != found) {
+            let why = StoredFlaw {
+                offset: 0,
+                lost: 0..window.limit(),
+                why: Flaw::Layout,
+            };
+            return Err(locate(&mut window, 0, Fault::Stored(why)));
         }
         Ok(VerifiedSegment {
             number,
-            segment: file_name(number),
-            groups: self.chain.groups - groups,
-            records: self.chain.records - records,
+            segment: name,
+            groups: found.groups,
+            records: found.records,
             bytes: window.limit(),
         })
-    }
-
-    fn enter(&mut self, number: u64) -> Result<Window, Fault> {
-        let file = self.reader.file(number)?;
-        let limit = if number == self.end.segment {
-            self.end.offset
-        } else {
-            file.length()?
-        };
-        let mut window = Window::new(file, limit);
-        let header = segment::Header::read(&mut window, number)?;
-        self.chain.enter(&header)?;
-        Ok(window)
     }
 }
 
@@ -94,4 +103,74 @@ impl Iterator for Verification {
         };
         Some(outcome)
     }
+}
+
+impl Reader {
+    /// Checks every stored byte of one segment up to the durable end against its checksums, without
+    /// decompressing and without the chain; says how many bytes those were. It costs reading the
+    /// file and little more: it is for looking at everything often, [`Reader::verify_all`] for
+    /// looking at everything well.
+    ///
+    /// # Errors
+    /// [`ReadError`]: the first damage, or the disk failed.
+    pub fn check_stored(&self, segment: u64) -> Result<u64, ReadError> {
+        let (first, end) = (self.shared.first_segment(), self.end());
+        if !(first..=end.segment).contains(&segment) {
+            return Err(ReadError::NotFound(Position::new(segment, 0)));
+        }
+        let (mut window, _) = self.whole(segment, end)?;
+        let file = window.file().clone();
+        match file.as_packed() {
+            Some(packed) => check_packed(&file, packed),
+            None => check_raw(&mut window),
+        }
+    }
+
+    /// A window on all of a segment before `end`, opened afresh: nothing that was checked before is
+    /// taken for checked. With the name of its file.
+    fn whole(&self, number: u64, end: Position) -> Result<(Window, String), ReadError> {
+        let failed = |fault: Fault| open_failure(number, fault);
+        let file = self.folder.open(number).map_err(failed)?;
+        let limit = if number == end.segment {
+            end.offset
+        } else {
+            file.length().map_err(|error| failed(error.into()))?
+        };
+        let name = file.name();
+        Ok((Window::new(file, limit), name))
+    }
+}
+
+fn check_packed(file: &SegmentFile, packed: &Packed) -> Result<u64, ReadError> {
+    for index in 0..packed.header().blocks() {
+        let checked = packed.check_block(index).map_err(Fault::from);
+        checked.map_err(|fault| file.failure(0, fault, || 0..u64::MAX))?;
+    }
+    Ok(packed.stored_bytes())
+}
+
+fn check_raw(window: &mut Window) -> Result<u64, ReadError> {
+    let number = window.file().number;
+    let header = segment::Header::read(window, number);
+    let header = header.map_err(|fault| locate(window, 0, fault))?;
+    let (mut offset, mut due) = (segment::first_offset(), header.first_group);
+    while offset < window.limit() {
+        let bytes = check_group(window, offset, due);
+        offset += bytes.map_err(|fault| locate(window, offset, fault))?;
+        due = due.saturating_add(1);
+    }
+    Ok(window.limit())
+}
+
+fn check_group(window: &mut Window, offset: u64, due: u64) -> Result<u64, Fault> {
+    let header = group::Header::read(window, offset)?;
+    if header.number != due {
+        return Err(Flaw::Number {
+            expected: due,
+            found: header.number,
+        }
+        .into());
+    }
+    let bytes = header.group(window, offset)?;
+    Ok(to_u64(bytes.len()))
 }

@@ -1,17 +1,18 @@
 //! A bounded view of a file that is read mostly forwards: one read serves many small groups, and
 //! memory never exceeds one window or one group, whichever is larger.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use crate::{
     convert::{to_u64, to_usize},
-    disk::DiskFile,
     flaw::{Fault, Flaw},
+    read::fill_some,
+    stored::SegmentFile,
 };
 
 #[derive(Debug)]
 pub(crate) struct Window {
-    file: Arc<dyn DiskFile>,
+    file: SegmentFile,
     limit: u64,
     start: u64,
     bytes: Vec<u8>,
@@ -19,13 +20,17 @@ pub(crate) struct Window {
 
 impl Window {
     /// Looks at the bytes of `file` before `limit` and at none after.
-    pub(crate) const fn new(file: Arc<dyn DiskFile>, limit: u64) -> Self {
+    pub(crate) const fn new(file: SegmentFile, limit: u64) -> Self {
         Self {
             file,
             limit,
             start: 0,
             bytes: Vec::new(),
         }
+    }
+
+    pub(crate) const fn file(&self) -> &SegmentFile {
+        &self.file
     }
 
     pub(crate) const fn limit(&self) -> u64 {
@@ -45,7 +50,8 @@ impl Window {
             return Err(Flaw::Short { need, have }.into());
         }
         if !self.holds(offset, length) {
-            self.load(offset, length.max(WINDOW_BYTES).min(to_usize(have)))?;
+            let wanted = length.max(WINDOW_BYTES).min(to_usize(have));
+            self.load(offset, wanted, length)?;
             if self.bytes.len() < length {
                 return Err(Flaw::Short {
                     need,
@@ -63,26 +69,14 @@ impl Window {
             && offset.saturating_add(to_u64(length)) <= self.start + to_u64(self.bytes.len())
     }
 
-    fn load(&mut self, offset: u64, length: usize) -> io::Result<()> {
+    /// Reads `length` bytes ahead; an error after the first `need` of them is left to whoever
+    /// comes to its place.
+    fn load(&mut self, offset: u64, length: usize, need: usize) -> io::Result<()> {
         self.start = offset;
         self.bytes.resize(length, 0);
-        let mut filled = 0;
-        while filled < length {
-            match self
-                .file
-                .read_at(offset + to_u64(filled), &mut self.bytes[filled..])
-            {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.bytes.clear();
-                    return Err(error);
-                }
-            }
-        }
+        let (filled, outcome) = fill_some(self.file.bytes(), offset, &mut self.bytes);
         self.bytes.truncate(filled);
-        Ok(())
+        if filled < need { outcome } else { Ok(()) }
     }
 }
 

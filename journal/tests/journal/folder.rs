@@ -53,9 +53,7 @@ impl Folder {
     /// Opens, and says which segment and byte are called damaged.
     pub(crate) fn damage(&self) -> (String, u64) {
         match self.try_open() {
-            Err(OpenError::Damaged {
-                segment, offset, ..
-            }) => (segment, offset),
+            Err(OpenError::Damaged { damage, .. }) => (damage.file, damage.offset),
             other => panic!("not damaged: {other:?}"),
         }
     }

@@ -159,11 +159,9 @@ fn a_whole_group_of_another_journal_is_damage_and_never_cut() {
     bytes.extend_from_slice(&foreign[start..]);
     folder.write(1, &bytes);
     match folder.try_open() {
-        Err(OpenError::Damaged {
-            offset,
-            why: Flaw::Chain,
-            ..
-        }) => assert_eq!(offset, second),
+        Err(OpenError::Damaged { damage, .. }) => {
+            assert_eq!((damage.offset, damage.why), (second, Flaw::Chain));
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -300,12 +298,8 @@ fn a_group_of_a_newer_program_is_refused_and_not_cut() {
     bytes[start + 60..start + 64].copy_from_slice(&crc.to_le_bytes());
     folder.write(1, &bytes);
     match folder.try_open() {
-        Err(OpenError::Unsupported {
-            offset,
-            why: Flaw::Flags(1),
-            ..
-        }) => {
-            assert_eq!(offset, second);
+        Err(OpenError::Unsupported(damage)) => {
+            assert_eq!((damage.offset, damage.why), (second, Flaw::Flags(1)));
         }
         other => panic!("{other:?}"),
     }

@@ -1,0 +1,137 @@
+//! What a journal's writing end and all its reading ends know together.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    flaw::Fault,
+    folder::{Folder, Form},
+    record::Position,
+    stored::SegmentFile,
+};
+
+/// The durable end, the oldest segment, how the sealed ones are stored, and the open files.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    // Segment above, offset below, 32 bits each: one atomic, so that no reader sees half a roll.
+    // Segments are at most 1 GiB and one group; 2^32 of them are never made.
+    end: AtomicU64,
+    first_segment: AtomicU64,
+    sealed: Mutex<BTreeMap<u64, Form>>,
+    files: Mutex<BTreeMap<u64, SegmentFile>>,
+    // Whether the folder is this journal's to change.
+    writable: bool,
+    compressing: Mutex<()>,
+    names: Mutex<()>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        first_segment: u64,
+        end: Position,
+        sealed: BTreeMap<u64, Form>,
+        writable: bool,
+    ) -> Self {
+        let shared = Self {
+            end: AtomicU64::new(0),
+            first_segment: AtomicU64::new(first_segment),
+            sealed: Mutex::new(sealed),
+            files: Mutex::default(),
+            writable,
+            compressing: Mutex::default(),
+            names: Mutex::default(),
+        };
+        shared.publish(end);
+        shared
+    }
+
+    pub(crate) fn publish(&self, end: Position) {
+        self.end
+            .store((end.segment << 32) | end.offset, Ordering::Release);
+    }
+
+    pub(crate) fn end(&self) -> Position {
+        let end = self.end.load(Ordering::Acquire);
+        Position::new(end >> 32, end & u64::from(u32::MAX))
+    }
+
+    pub(crate) fn first_segment(&self) -> u64 {
+        self.first_segment.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn forget_before(&self, segment: u64) {
+        self.first_segment.store(segment, Ordering::Release);
+    }
+
+    /// Whether the segment is there and never changes again.
+    pub(crate) fn is_sealed(&self, number: u64) -> bool {
+        (self.first_segment()..self.end().segment).contains(&number)
+    }
+
+    pub(crate) const fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// How a segment is stored; the one being written as far as it is durable.
+    pub(crate) fn form(&self, number: u64) -> Form {
+        let end = self.end();
+        let known = lock(&self.sealed).get(&number).copied();
+        known.filter(|_| number < end.segment).unwrap_or(Form {
+            compressed: false,
+            bytes: end.offset,
+        })
+    }
+
+    pub(crate) fn set_form(&self, number: u64, form: Form) {
+        let first = self.first_segment();
+        let mut sealed = lock(&self.sealed);
+        sealed.insert(number, form);
+        sealed.retain(|&known, _| known >= first);
+    }
+
+    /// A segment's file, kept open for the next read.
+    pub(crate) fn file(&self, folder: &Folder, number: u64) -> Result<SegmentFile, Fault> {
+        let mut files = lock(&self.files);
+        if let Some(file) = files.get(&number) {
+            return Ok(file.clone());
+        }
+        let file = folder.open(number)?;
+        // A forgotten segment's space is free only once nobody has it open.
+        let first = self.first_segment();
+        files.retain(|&known, _| known >= first);
+        while files.len() >= OPEN_FILES_MAX {
+            files.pop_first();
+        }
+        files.insert(number, file.clone());
+        Ok(file)
+    }
+
+    /// Closes a segment's file: another one has its name, or none has.
+    pub(crate) fn close(&self, number: u64) {
+        lock(&self.files).remove(&number);
+    }
+
+    /// One segment is compressed at a time: memory and disk have other things to do.
+    pub(crate) fn compressing(&self) -> MutexGuard<'_, ()> {
+        lock(&self.compressing)
+    }
+
+    /// Names of sealed segments change under this: none gets a new one while it is forgotten.
+    pub(crate) fn names(&self) -> MutexGuard<'_, ()> {
+        lock(&self.names)
+    }
+}
+
+/// What is behind these locks is whole whatever panicked: it is changed by single inserts and
+/// removals.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads go to the newest segments; 32 of them are 2 GiB, and few of the process's files.
+const OPEN_FILES_MAX: usize = 32;
