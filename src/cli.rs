@@ -12,6 +12,7 @@ mod grant;
 mod license;
 mod local;
 mod output;
+mod progress;
 mod provider;
 mod runtime;
 mod table;
@@ -74,8 +75,8 @@ enum Command {
     Provider(Printing<Asking<provider::ProviderCommand>>),
     /// Licenses: what a runtime goes on with when the kernel is away
     License(Printing<license::LicenseGroup>),
-    /// A tenant's log
-    Audit(Printing<Asking<audit::AuditCommand>>),
+    /// A tenant's log, and the evidence that it is what it was
+    Audit(Printing<audit::AuditGroup>),
     /// The runtime's side: enroll, run, ask
     Connector(ConnectorCommand),
     /// Everything on this machine, for a developer: real mutual TLS, real processes
@@ -138,7 +139,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Grant(asked) => asked.run(Asking::run),
         Command::Provider(asked) => asked.run(Asking::run),
         Command::License(asked) => asked.run(license::run),
-        Command::Audit(asked) => asked.run(Asking::run),
+        Command::Audit(asked) => asked.run(audit::run),
         Command::Connector(command) => return connector(command),
         #[cfg(feature = "dev")]
         Command::Dev(args) => return crate::dev::run(args),

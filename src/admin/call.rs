@@ -86,6 +86,13 @@ impl Call {
             .ok_or_else(|| Refusal::new(Code::IdMalformed, format!("{name} is no id")))
     }
 
+    /// A number in the path.
+    pub(super) fn number(&self, name: &str) -> Result<u64, Refusal> {
+        let text = self.params.iter().find(|(key, _)| key == name);
+        text.and_then(|(_, value)| value.parse().ok())
+            .ok_or_else(|| Refusal::new(Code::Malformed, format!("{name} is no number")))
+    }
+
     /// The body, which must be exactly what is asked for.
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         let limits = Limits {

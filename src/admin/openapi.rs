@@ -91,13 +91,18 @@ fn parameters(route: &Route) -> Vec<Value> {
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     for name in ids {
-        let schema = json!({"type": "string", "format": "uuid"});
+        let schema = match name {
+            "seq" => json!({"type": "integer", "minimum": 1}),
+            _ => json!({"type": "string", "format": "uuid"}),
+        };
         parameters.push(json!({"name": name, "in": "path", "required": true, "schema": schema}));
     }
     for name in route.query {
         let schema = match *name {
             "limit" => json!({"type": "integer", "minimum": 1, "maximum": page::LIMIT_MAX}),
-            "after" => json!({"type": "integer", "minimum": 0}),
+            "after" | "from_size" => json!({"type": "integer", "minimum": 0}),
+            "since" | "until" => json!({"type": "string", "format": "date-time"}),
+            "runtime_id" | "correlation_id" => json!({"type": "string", "format": "uuid"}),
             _ => json!({"type": "string"}),
         };
         let required = *name == "feature";
@@ -147,6 +152,8 @@ fn schemas() -> BTreeMap<String, RefOr<Schema>> {
     add::<view::Status>(&mut schemas);
     add::<view::TokenCreated>(&mut schemas);
     add::<view::AdminKeyCreated>(&mut schemas);
+    add::<view::Checkpoint>(&mut schemas);
+    add::<view::InclusionProof>(&mut schemas);
     add_page::<view::Tenant>("TenantPage", &mut schemas);
     add_page::<view::Runtime>("RuntimePage", &mut schemas);
     add_page::<view::Token>("TokenPage", &mut schemas);

@@ -1,6 +1,7 @@
 //! The admin API over real actors and a store in memory, asked as HTTP.
 
 mod bad;
+mod evidence;
 mod world;
 
 use serde_json::json;

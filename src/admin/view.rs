@@ -1,6 +1,7 @@
 //! What the admin API answers. The command line reads these same types. No secret stands in any
 //! but the two that answer what was just created, once.
 
+mod evidence;
 mod install;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -21,7 +22,10 @@ use provost_protocol::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::install::{AdminKey, AdminKeyCreated, FleetCount, Keys, PublicKey, Status};
+pub use self::{
+    evidence::{Checkpoint, InclusionProof},
+    install::{AdminKey, AdminKeyCreated, FleetCount, Keys, PublicKey, Status},
+};
 use super::body::LimitValue;
 
 /// One page of a list.

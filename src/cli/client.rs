@@ -77,6 +77,26 @@ impl Client {
         self.answer(self.request(Method::GET, path, query)).await
     }
 
+    /// Reads something for a command that asks often: told to come again later, it does.
+    pub(super) async fn get_patiently<T: DeserializeOwned>(
+        &self,
+        path: &Path<'_>,
+        query: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        for _ in 0..AGAIN_MAX {
+            match self.get(path, query).await {
+                Err(Failure::Refused(refused)) => {
+                    let Some(pause) = refused.comes_again_after() else {
+                        return Err(Failure::Refused(refused));
+                    };
+                    tokio::time::sleep(pause.min(PATIENCE)).await;
+                }
+                other => return other,
+            }
+        }
+        self.get(path, query).await
+    }
+
     /// Reads a list, page after page, up to `limit` items.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
@@ -214,10 +234,13 @@ const ADMIN_URL: &str = "http://127.0.0.1:7480";
 const KEY_FILE: &str = "/var/lib/provost/admin.key";
 
 /// Contract.md, section 6.
-const PAGE_MAX: usize = 100;
+pub(super) const PAGE_MAX: usize = 100;
 
 /// A hundred events of 64 KiB, and room.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A rate that others share with this command is free again within a few of its periods.
+const AGAIN_MAX: usize = 10;
 
 /// It is the same machine, or the next room.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);

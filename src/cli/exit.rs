@@ -1,6 +1,6 @@
 //! How a command ends.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode, time::Duration};
 
 use serde::Deserialize;
 
@@ -101,6 +101,13 @@ impl Failure {
             Self::Unverified(_) => Exit::Unverified,
             Self::Failed { .. } => Exit::Internal,
         }
+    }
+}
+
+impl Refused {
+    /// How long to wait before the same may be asked again, where that can help.
+    pub(super) fn comes_again_after(&self) -> Option<Duration> {
+        self.retry_after_ms.map(Duration::from_millis)
     }
 }
 

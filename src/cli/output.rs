@@ -42,6 +42,11 @@ impl Output {
         matches!(self.format, Format::Json)
     }
 
+    /// When the command began.
+    pub(super) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Prints one thing.
     pub(super) fn one<T: Shown + Serialize>(&self, value: &T) -> Result<(), Failure> {
         if self.is_json() {

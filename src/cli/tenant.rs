@@ -149,7 +149,7 @@ async fn change(
     output.one(&changed)
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|limit| *limit > 0)

@@ -107,6 +107,15 @@ fn what_the_issue_asks_for_can_be_typed() {
         "provost license show --file f",
         "provost license verify f --key k --key l --cnf C --now 2027-01-01T00:00:00Z --highest 1.7",
         "provost audit tail T -n 5 --follow",
+        "provost audit query T --type a.b --actor u --runtime R --correlation R --since 24h",
+        "provost audit query T --since 2027-01-01T00:00:00Z --until 1h --limit 5 --output json",
+        "provost audit query T --all --admin http://127.0.0.1:1 --key-file f",
+        "provost audit prove T 7 --out d",
+        "provost audit verify --proof p --leaf l --key f",
+        "provost audit verify --proof p --leaf l --vkey k --output json",
+        "provost audit verify --export d",
+        "provost audit verify --export d --key f",
+        "provost audit export T --out d",
         "provost connector run --data d",
     ] {
         let line = line
@@ -168,6 +177,39 @@ fn what_cannot_be_meant_is_a_mistake_of_usage() {
         (
             "provost license verify f --key k --cnf ab",
             ErrorKind::ValueValidation,
+        ),
+        (
+            "provost audit query T --limit 0",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "provost audit query T --since yesterday",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "provost audit query T --all --limit 5",
+            ErrorKind::ArgumentConflict,
+        ),
+        (
+            "provost audit prove T 0 --out d",
+            ErrorKind::ValueValidation,
+        ),
+        (
+            "provost audit prove T 1",
+            ErrorKind::MissingRequiredArgument,
+        ),
+        ("provost audit verify", ErrorKind::MissingRequiredArgument),
+        (
+            "provost audit verify --proof p --leaf l",
+            ErrorKind::MissingRequiredArgument,
+        ),
+        (
+            "provost audit verify --proof p --leaf l --key f --vkey k",
+            ErrorKind::ArgumentConflict,
+        ),
+        (
+            "provost audit verify --proof p --leaf l --key f --export d",
+            ErrorKind::ArgumentConflict,
         ),
         ("provost license show", ErrorKind::MissingRequiredArgument),
         (

@@ -50,9 +50,52 @@ pub(super) fn parse_span(text: &str) -> Result<u64, String> {
     number.checked_mul(unit_ms).ok_or_else(why)
 }
 
+/// A moment as people name one: a time, or how long ago it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// At this time.
+    At(Timestamp),
+    /// So many milliseconds ago.
+    Ago(u64),
+}
+
+impl Moment {
+    /// The time that is meant by somebody who speaks at `now`.
+    pub(super) fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(millis) => now.minus_millis(millis),
+        }
+    }
+}
+
+/// Reads a time, or how long ago: `2026-11-22T08:00:00Z`, `24h`.
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(Moment::At(time));
+    }
+    parse_span(text)
+        .map(Moment::Ago)
+        .map_err(|_| "a time as in 2026-11-22T08:00:00Z, or how long ago as in 24h".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_or_how_long_ago() {
+        let now: Timestamp = "2026-11-22T05:35:28Z".parse().unwrap();
+        assert_eq!(
+            moment("2026-11-22T05:35:28Z").map(|at| at.before(now.plus_millis(7))),
+            Ok(now)
+        );
+        assert_eq!(
+            moment("90s").map(|at| at.before(now)),
+            Ok(now.minus_millis(90_000))
+        );
+        moment("yesterday").unwrap_err();
+    }
 
     #[test]
     fn a_time_says_how_far_away_it_is() {

@@ -118,6 +118,7 @@ impl World {
                 root_pem: String::new(),
                 root_sha256: "ab".repeat(32),
             },
+            checkpoint_signer: Arc::new(key()),
             readiness: Readiness::of_store(backend, internal),
             draining: Arc::clone(&draining),
             on_revoked: OnRevoked::new(hear),
@@ -263,13 +264,17 @@ async fn found(directory: &Directory, root: &AdminKey) {
     handle.execute(first, meta()).await.unwrap();
 }
 
-fn house(backend: Arc<dyn Backend>) -> House {
+fn key() -> Ed25519Key {
     let dir = tempfile::tempdir().unwrap();
+    Ed25519Key::create(&dir.path().join("k")).unwrap()
+}
+
+fn house(backend: Arc<dyn Backend>) -> House {
     House {
         backend,
         clock: Arc::new(SystemClock),
         random: Arc::new(SeededRandom::new(1)),
-        license_signer: Arc::new(Ed25519Key::create(&dir.path().join("k")).unwrap()),
+        license_signer: Arc::new(key()),
         standing: Arc::new(Certificates::new()),
         install: InstallId::from_parts(Timestamp::EPOCH, [1; 10]),
         trust_bundle: "bundle".to_owned(),
