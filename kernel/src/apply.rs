@@ -6,6 +6,7 @@ use crate::state::{Entities, Entity, EntityKey, RuntimeRecord, TenantRecord};
 
 mod access;
 mod enroll;
+mod history;
 mod tenant;
 
 /// Where an event stands: its tenant's log, and the place in it.
@@ -65,13 +66,13 @@ pub fn apply(entities: &mut impl Entities, at: At, event: &Event) {
         Event::LicenseIssued(data) => access::license_issued(entities, at, data),
         Event::KeyCreated(data) => tenant::key_created(entities, at, data),
         Event::AdminKeyCreated(data) => tenant::admin_key_created(entities, at, data),
+        Event::LogRestored(data) => history::restored(entities, at, data),
+        Event::LogRangeLost(data) => history::range_lost(entities, data),
+        Event::LogForked(data) => history::forked(entities, data),
         // These only say what happened.
         Event::EntitlementOverridden(_)
         | Event::QuotaDenied(_)
         | Event::AuditRecorded(_)
-        | Event::LogRestored(_)
-        | Event::LogRangeLost(_)
-        | Event::LogForked(_)
         | Event::DiskLow(_)
         | Event::DiskRecovered(_)
         | Event::JournalDamaged(_) => {}

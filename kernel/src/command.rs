@@ -12,7 +12,7 @@ use provost_protocol::{
 
 pub use self::data::{
     Attach, AuditEntry, AuditPrior, Consume, CreateIndividual, CreateTenant, CreateToken, Enroll,
-    Grant, IssueLicense, Prior, Register, Resolve,
+    Grant, IssueLicense, Prior, Register, ReportHeld, Resolve,
 };
 use crate::{EntityKey, grants::Caller};
 
@@ -109,6 +109,7 @@ pub enum Command {
     Confirm {
         confirmed: Vec<Confirmation>,
     },
+    ReportHeld(ReportHeld),
     CreateKey {
         kid: String,
         purpose: KeyPurpose,
@@ -179,6 +180,9 @@ impl Command {
                 .iter()
                 .map(|one| EntityKey::Runtime(one.runtime))
                 .collect(),
+            Self::ReportHeld(report) => {
+                vec![EntityKey::History, EntityKey::Witness(report.runtime)]
+            }
             Self::CreateKey { kid, .. } => vec![EntityKey::Key(kid.clone())],
             Self::CreateAdminKey { key, .. } => vec![EntityKey::AdminKey(*key)],
         }

@@ -3,6 +3,7 @@
 mod access;
 mod consume;
 mod enroll;
+mod history;
 mod install;
 mod report;
 mod resolve;
@@ -81,6 +82,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Ev
         Command::MarkLost { runtimes } => report::mark_lost(state, runtimes),
         Command::MarkReturned { runtimes } => report::mark_returned(state, runtimes),
         Command::Confirm { confirmed } => report::confirm(state, confirmed),
+        Command::ReportHeld(held) => history::report_held(state, held),
         Command::CreateKey {
             kid,
             purpose,

@@ -86,3 +86,11 @@ pub const EVENT_AHEAD_MS_MAX: u64 = 10 * 60 * 1_000;
 
 /// Runtimes named in one event: 500 of about 90 bytes stay below the envelope's 64 KiB.
 pub const RUNTIMES_PER_EVENT_MAX: usize = 500;
+
+/// Restores that one log remembers, and epochs that it knows to have lost events of, at 80 bytes for
+/// both: one a month for twenty years. A checkpoint of before the first is judged by the oldest left.
+pub const EPOCHS_KEPT_MAX: usize = 256;
+
+/// Forks that one log remembers besides the last of each runtime: those of one incident, so that
+/// two runtimes with the same checkpoint are one event.
+pub const FORKS_KEPT_MAX: usize = 64;

@@ -4,6 +4,7 @@
 //! keeps a committed and a pending one and publishes clones to readers. Nothing here survives a
 //! crash by itself: the store keeps each entity under [`EntityKey`]'s text form and gives it back.
 
+mod history;
 mod key;
 mod record;
 
@@ -17,6 +18,7 @@ use provost_protocol::{
 };
 
 pub use self::{
+    history::{Held, HistoryRecord, Lost, Restore, WitnessRecord},
     key::{EntityKey, KeyError, subject_sha256},
     record::{
         AdminKeyRecord, Attachment, Counter, EnrolmentRecord, Entitlement, Entity, IdentityRecord,
@@ -244,6 +246,24 @@ impl State {
     #[must_use]
     pub fn individual(&self, subject: &Subject) -> Option<&IndividualRecord> {
         let Entity::Individual(record) = self.get(&EntityKey::individual(subject))? else {
+            return None;
+        };
+        Some(record)
+    }
+
+    /// What is known of the log as evidence, if there is anything and it is loaded.
+    #[must_use]
+    pub fn history(&self) -> Option<&HistoryRecord> {
+        let Entity::History(record) = self.get(&EntityKey::History)? else {
+            return None;
+        };
+        Some(record)
+    }
+
+    /// What one runtime holds against the log, if it is loaded.
+    #[must_use]
+    pub fn witness(&self, runtime: RuntimeId) -> Option<&WitnessRecord> {
+        let Entity::Witness(record) = self.get(&EntityKey::Witness(runtime))? else {
             return None;
         };
         Some(record)

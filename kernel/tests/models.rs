@@ -11,6 +11,8 @@
 
 #[path = "models/desired.rs"]
 mod desired;
+#[path = "models/history.rs"]
+mod history;
 #[path = "models/license.rs"]
 mod license;
 #[path = "models/liveness.rs"]

@@ -9,9 +9,10 @@ use provost_protocol::{
         RuntimeType, TenantType, TimeWindow,
     },
     event::{AuditRecorded, Event, Subject},
+    tlog::Hash,
 };
 
-use crate::{grants::Caller, license::Sequence};
+use crate::{grants::Caller, license::Sequence, state::Held};
 
 /// Begins a tenant's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,4 +225,15 @@ pub enum AuditPrior {
     Same,
     /// Other bytes.
     Other,
+}
+
+/// A runtime holds a checkpoint of this log, and what the log itself says at that place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportHeld {
+    /// Who holds it.
+    pub runtime: RuntimeId,
+    /// What it holds; that the kernel signed it was seen by the shell.
+    pub held: Held,
+    /// The root of this log at that size; absent where the log is shorter.
+    pub own_root: Option<Hash>,
 }

@@ -48,6 +48,10 @@ pub enum EntityKey {
     Individual([u8; 32]),
     /// In the internal tenant's log: one signing key.
     Key(String),
+    /// What is known of the log itself as evidence.
+    History,
+    /// What one runtime holds against the log.
+    Witness(RuntimeId),
 }
 
 /// Why a text is not the name of an entity.
@@ -113,7 +117,9 @@ impl EntityKey {
             | Self::AdminKey(_)
             | Self::License(_)
             | Self::Individual(_)
-            | Self::Key(_) => false,
+            | Self::Key(_)
+            | Self::History
+            | Self::Witness(_) => false,
         }
     }
 
@@ -135,6 +141,8 @@ impl EntityKey {
             Self::License(_) => "license",
             Self::Individual(_) => "individual",
             Self::Key(_) => "key",
+            Self::History => HISTORY,
+            Self::Witness(_) => "witness",
         }
     }
 
@@ -153,7 +161,7 @@ impl fmt::Display for EntityKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/", self.kind())?;
         match self {
-            Self::Tenant => f.write_str("self"),
+            Self::Tenant | Self::History => f.write_str("self"),
             Self::Entitlement { feature, runtime } | Self::Counter { feature, runtime } => {
                 // No feature holds a `@`, so the runtime after it is never taken for a resource.
                 match runtime {
@@ -162,7 +170,9 @@ impl fmt::Display for EntityKey {
                 }
             }
             Self::Provider(id) => write!(f, "{id}"),
-            Self::Attachment(id) | Self::Runtime(id) | Self::License(id) => write!(f, "{id}"),
+            Self::Attachment(id) | Self::Runtime(id) | Self::License(id) | Self::Witness(id) => {
+                write!(f, "{id}")
+            }
             Self::Identity(id) => write!(f, "{id}"),
             Self::Subject(hash) | Self::Individual(hash) => write_hex(f, hash),
             Self::Token(id) => write!(f, "{id}"),
@@ -207,6 +217,8 @@ fn parse(text: &str) -> Option<EntityKey> {
         "license" => EntityKey::License(id.parse().ok()?),
         "individual" => EntityKey::Individual(parse_hex(id)?),
         "key" => EntityKey::Key(id.to_owned()),
+        HISTORY => (id == "self").then_some(EntityKey::History)?,
+        "witness" => EntityKey::Witness(id.parse().ok()?),
         _ => return None,
     };
     Some(key)
@@ -243,6 +255,9 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
 /// The kind of the one entity that every tenant has.
 const TENANT: &str = "tenant";
 
+/// The kind of the one entity that a log with a history of its own has.
+const HISTORY: &str = "history";
+
 #[cfg(test)]
 mod tests {
     use provost_protocol::Timestamp;
@@ -270,6 +285,8 @@ mod tests {
             EntityKey::License(runtime),
             EntityKey::Individual([1; 32]),
             EntityKey::Key("0123456789abcdef".to_owned()),
+            EntityKey::History,
+            EntityKey::Witness(runtime),
         ];
         for key in keys {
             assert_eq!(key.to_string().parse(), Ok(key.clone()), "{key}");
@@ -282,6 +299,7 @@ mod tests {
             "",
             "tenant",
             "tenant/other",
+            "history/other",
             "runtime/x",
             "subject/AB",
             "unknown/1",

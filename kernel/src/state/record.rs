@@ -13,6 +13,7 @@ use provost_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::{HistoryRecord, WitnessRecord};
 use crate::{license::Sequence, limits::REVISIONS_PER_EPOCH};
 
 /// Any entity. Append-only: the variant's number stands in every stored value.
@@ -34,6 +35,8 @@ pub enum Entity {
     License(LicenseHead),
     Individual(IndividualRecord),
     Key(KeyRecord),
+    History(HistoryRecord),
+    Witness(WitnessRecord),
 }
 
 /// The tenant itself.

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use provost_kernel::{
     Caller, Command, Entities, Entity, EntityKey, State, apply,
-    command::{Attach, Consume, Grant, IssueLicense, Register, Resolve},
+    command::{Attach, Consume, Grant, IssueLicense, Register, ReportHeld, Resolve},
     license::next_sequence,
+    state::Held,
 };
 use provost_protocol::{
     ContractVersion, IdentityId, ProviderId, Timestamp, codec,
@@ -171,6 +172,15 @@ fn command(world: &World, (kind, a, b, n): Pick) -> Command {
             role: Role::Admin,
             secret_sha256: hash(b),
         },
+        36 => Command::ReportHeld(ReportHeld {
+            runtime,
+            held: Held {
+                epoch: n % 3,
+                size: n % 5,
+                root: [b % 3; 32],
+            },
+            own_root: (n % 2 == 0).then_some([1; 32]),
+        }),
         _ => Command::CreateKey {
             kid: format!("k{b}"),
             purpose: KeyPurpose::License,

@@ -22,7 +22,7 @@ pub struct LogRestored {
 pub struct LogRangeLost {
     /// The epoch that they stood in.
     pub old_epoch: u64,
-    /// The first of them that is lost.
+    /// The first of them known to be lost: exactly the first, where the log went through that epoch.
     pub from_seq: u64,
     /// The last of them that is known of.
     pub to_seq: u64,
