@@ -86,21 +86,41 @@ impl Reader {
     /// Opens the file that a segment is stored in, as it is, for whoever copies files. It stays
     /// readable if the segment is compressed or forgotten meanwhile.
     ///
+    /// The last segment of a snapshot may have gone on and been compressed since: then this file
+    /// holds more than the snapshot, and [`Reader::open_bytes`] is what to copy from.
+    ///
     /// # Errors
     /// [`ReadError`]: there is no such segment, or the disk failed.
     pub fn open_stored(&self, number: u64) -> Result<(Segment, Arc<dyn DiskFile>), ReadError> {
-        if !(self.shared.first_segment()..=self.end().segment).contains(&number) {
-            return Err(ReadError::NotFound(Position::new(number, 0)));
-        }
+        self.refuse_unknown(number)?;
         let failed = |error: io::Error| open_failure(number, error.into());
         let (compressed, file) = self.folder.open_file(number).map_err(failed)?;
-        let bytes = if self.shared.is_sealed(number) {
+        let bytes = if compressed || self.shared.is_sealed(number) {
             file.length().map_err(failed)?
         } else {
             self.end().offset
         };
         let form = Form { compressed, bytes };
         Ok((self.describe(number, form), file))
+    }
+
+    /// Opens the bytes of a segment behind the offsets that positions count in, in whichever form
+    /// they are stored; says how many of them there are up to the durable end. They stay readable
+    /// as those of [`Reader::open_stored`] do, and cannot be written.
+    ///
+    /// # Errors
+    /// [`ReadError`]: there is no such segment, it is damaged, or the disk failed.
+    pub fn open_bytes(&self, number: u64) -> Result<(u64, Arc<dyn DiskFile>), ReadError> {
+        self.refuse_unknown(number)?;
+        let failed = |fault: Fault| open_failure(number, fault);
+        let end = self.end();
+        let file = self.folder.open(number).map_err(failed)?;
+        let length = if number == end.segment {
+            end.offset
+        } else {
+            file.length().map_err(|error| failed(error.into()))?
+        };
+        Ok((length, file.into_bytes()))
     }
 
     /// The groups from the one that holds `from` on, or, if `from` is the end of a group (a
@@ -151,6 +171,14 @@ impl Reader {
     pub(crate) fn file(&self, number: u64) -> Result<SegmentFile, ReadError> {
         let opened = self.shared.file(&self.folder, number);
         opened.map_err(|fault| open_failure(number, fault))
+    }
+
+    pub(crate) fn refuse_unknown(&self, number: u64) -> Result<(), ReadError> {
+        if (self.shared.first_segment()..=self.end().segment).contains(&number) {
+            Ok(())
+        } else {
+            Err(ReadError::NotFound(Position::new(number, 0)))
+        }
     }
 
     fn describe(&self, number: u64, form: Form) -> Segment {

@@ -43,6 +43,10 @@ impl SegmentFile {
         self.file.as_ref()
     }
 
+    pub(crate) fn into_bytes(self) -> Arc<dyn DiskFile> {
+        self.file
+    }
+
     /// How long the segment is.
     pub(crate) fn length(&self) -> io::Result<u64> {
         self.file.length()

@@ -5,6 +5,10 @@
     reason = "helpers of tests, which clippy does not know as tests"
 )]
 
+#[path = "journal/compression.rs"]
+mod compression;
+#[path = "journal/damage.rs"]
+mod damage;
 #[path = "journal/disk.rs"]
 mod disk;
 #[path = "journal/faults.rs"]
@@ -17,5 +21,9 @@ mod model;
 mod reading;
 #[path = "journal/recovery.rs"]
 mod recovery;
+#[path = "journal/snapshot.rs"]
+mod snapshot;
+#[path = "journal/stops.rs"]
+mod stops;
 #[path = "journal/writer.rs"]
 mod writer;

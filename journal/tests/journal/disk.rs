@@ -1,7 +1,7 @@
 //! A real disk that fails on demand and writes down what it was asked, in order.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -24,11 +24,22 @@ pub(crate) enum Fault {
     Create,
 }
 
-#[derive(Debug, Default)]
+/// What happens in the middle of a call.
+type Hook = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
 struct Inner {
     faults: Vec<Fault>,
     calls: Vec<String>,
     free: Option<u64>,
+    calls_left: Option<usize>,
+    hook: Option<(String, Hook)>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -43,14 +54,43 @@ impl FaultyDisk {
         self.0.lock().unwrap().free = Some(bytes);
     }
 
+    /// The process dies after so many more calls: none that would change anything does.
+    pub(crate) fn die_after(&self, calls: usize) {
+        self.0.lock().unwrap().calls_left = Some(calls);
+    }
+
+    /// Does something of its own just before the call of this name, once.
+    pub(crate) fn before(&self, call: &str, hook: impl FnOnce() + Send + 'static) {
+        self.0.lock().unwrap().hook = Some((call.to_owned(), Box::new(hook)));
+    }
+
     /// What was asked since the last time.
     pub(crate) fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().calls)
     }
 
-    fn call(&self, what: &str, path: &Path) {
+    fn call(&self, what: &str, path: &Path) -> io::Result<()> {
         let name = path.file_name().unwrap().to_string_lossy();
-        self.0.lock().unwrap().calls.push(format!("{what} {name}"));
+        let call = format!("{what} {name}");
+        let hook = self
+            .0
+            .lock()
+            .unwrap()
+            .hook
+            .take_if(|(wanted, _)| *wanted == call);
+        if let Some((_, hook)) = hook {
+            hook();
+        }
+        let mut inner = self.0.lock().unwrap();
+        inner.calls.push(call);
+        match &mut inner.calls_left {
+            Some(0) => Err(io::Error::other("dead")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn check(&self, fault: Fault) -> io::Result<()> {
@@ -85,7 +125,7 @@ impl Disk for FaultyDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        self.call("create", path);
+        self.call("create", path)?;
         self.check(Fault::Create)?;
         Ok(self.wrap(path, RealDisk.create(path)?))
     }
@@ -95,19 +135,19 @@ impl Disk for FaultyDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.call("remove", path);
+        self.call("remove", path)?;
         self.check(Fault::Remove)?;
         RealDisk.remove(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call("rename", from);
+        self.call("rename", from)?;
         self.check(Fault::Rename)?;
         RealDisk.rename(from, to)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.call("sync_dir", dir);
+        self.call("sync_dir", dir)?;
         self.check(Fault::SyncDir)?;
         RealDisk.sync_dir(dir)
     }
@@ -135,7 +175,7 @@ impl DiskFile for FaultyFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.disk.call("write", &self.path);
+        self.disk.call("write", &self.path)?;
         let of_writes = |fault| matches!(fault, Fault::Write(_) | Fault::NoWrite);
         if let Some(Fault::Write(count)) = self.disk.take(of_writes) {
             self.file
@@ -146,19 +186,19 @@ impl DiskFile for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.call("sync_data", &self.path);
+        self.disk.call("sync_data", &self.path)?;
         self.disk.check(Fault::SyncData)?;
         self.file.sync_data()
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.disk.call("sync_all", &self.path);
+        self.disk.call("sync_all", &self.path)?;
         self.disk.check(Fault::SyncAll)?;
         self.file.sync_all()
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
-        self.disk.call("truncate", &self.path);
+        self.disk.call("truncate", &self.path)?;
         self.disk.check(Fault::Truncate)?;
         self.file.truncate(length)
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use provost_journal::{Journal, OpenError, Options, Position, Record, Recovery, file_name};
+use provost_journal::{Journal, OpenError, Options, Position, Reader, Record, Recovery, file_name};
 use provost_protocol::{TenantId, Timestamp};
 
 #[derive(Debug)]
@@ -40,6 +40,23 @@ impl Folder {
 
     pub(crate) fn segment(&self, number: u64) -> PathBuf {
         self.path().join(file_name(number))
+    }
+
+    /// Where a segment's compressed form stands.
+    pub(crate) fn packed(&self, number: u64) -> PathBuf {
+        self.segment(number).with_extension("segz")
+    }
+
+    /// The extensions of all files of a segment, in order.
+    pub(crate) fn forms(&self, number: u64) -> Vec<String> {
+        let stem = format!("{number:016}.");
+        let entries = fs::read_dir(self.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut forms: Vec<String> = names
+            .filter_map(|name| name.strip_prefix(&stem).map(str::to_owned))
+            .collect();
+        forms.sort();
+        forms
     }
 
     pub(crate) fn read(&self, number: u64) -> Vec<u8> {
@@ -91,6 +108,42 @@ pub(crate) fn seqs(journal: &Journal) -> Vec<u64> {
         .records_from(Position::START)
         .map(|item| item.unwrap().1.seq)
         .collect()
+}
+
+/// Everything in a journal and where it stands, by iteration; each is also read alone.
+pub(crate) fn contents(reader: &Reader) -> Vec<(Position, Record)> {
+    let all: Vec<_> = reader
+        .records_from(Position::START)
+        .map(|item| item.unwrap())
+        .collect();
+    for (position, record) in &all {
+        assert_eq!(reader.read_at(*position).unwrap(), *record);
+    }
+    all
+}
+
+/// Appends records of some 500 bytes, three a group, until segment `last` is begun.
+pub(crate) fn fill_until(journal: &mut Journal, last: u64) {
+    let mut seq = journal.end().offset;
+    while journal.end().segment < last {
+        let group: Vec<Record> = (seq..seq + 3).map(long_record).collect();
+        journal.append(&group).unwrap();
+        seq += 3;
+    }
+}
+
+/// Some 500 bytes that differ from those of every other seq.
+fn long_record(seq: u64) -> Record {
+    let text = format!(
+        "{{\"seq\":{seq},\"of\":\"{}\"}}",
+        seq.wrapping_mul(0x9e37_79b9)
+    )
+    .repeat(15);
+    Record::new(
+        tenant(u8::try_from(seq % 5).unwrap()),
+        seq,
+        text.into_bytes(),
+    )
 }
 
 pub(crate) fn usize_of(offset: u64) -> usize {
