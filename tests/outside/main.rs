@@ -13,6 +13,10 @@ mod bad_tokens;
 mod calls;
 mod connector;
 mod durability;
+#[path = "../formats/fixture.rs"]
+mod fixture;
+#[path = "../formats/installation.rs"]
+mod installation;
 mod life;
 mod process;
 mod world;
