@@ -10,6 +10,7 @@ use outside::world;
 mod certificates;
 mod curl;
 mod durability;
+mod evidence;
 mod licenses;
 mod strangers;
 mod tool;

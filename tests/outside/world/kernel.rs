@@ -64,7 +64,9 @@ impl Kernel {
         let data = folder.path().join("data");
         let made = provost(&["init", "--data", data.to_str().unwrap()]);
         assert!(made.status.success(), "{made:?}");
-        let admin = Client::builder().no_proxy().build().unwrap();
+        // None is kept: the kernel closes it while a test looks at something else.
+        let admin = Client::builder().no_proxy().pool_max_idle_per_host(0);
+        let admin = admin.build().unwrap();
         Self {
             folder,
             process: None,
