@@ -251,8 +251,7 @@ fn open_store(config: &Config) -> Result<(Store, Opened), DaemonError> {
     }
     let options = Options {
         journal,
-        rebuild: false,
-        fatal,
+        ..Options::new(fatal)
     };
     Store::open(&config.data_dir, options).map_err(|error| DaemonError::Store(Box::new(error)))
 }

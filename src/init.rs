@@ -262,12 +262,8 @@ fn first_events(
 }
 
 fn store(data_dir: &Path, tenant: TenantId, events: Vec<Stamped>) -> Result<(), InitError> {
-    let options = Options {
-        journal: provost_journal::Options::default(),
-        rebuild: false,
-        // Nothing was acknowledged yet; the next init names the folder as left over.
-        fatal: Arc::new(|_| std::process::abort()),
-    };
+    // Nothing was acknowledged yet; the next init names the folder as left over.
+    let options = Options::new(Arc::new(|_| std::process::abort()));
     let (store, _) = Store::open(data_dir, options).map_err(stored::<OpenError>)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

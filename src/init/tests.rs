@@ -14,11 +14,7 @@ fn init(data_dir: &Path) -> Init {
 }
 
 fn read_log(data_dir: &Path, tenant: TenantId) -> Vec<Envelope> {
-    let options = Options {
-        journal: provost_journal::Options::default(),
-        rebuild: false,
-        fatal: Arc::new(|why| panic!("{why}")),
-    };
+    let options = Options::new(Arc::new(|why| panic!("{why}")));
     let (store, _) = Store::open(data_dir, options).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

@@ -12,12 +12,10 @@ use provost_kernel::state::{Entity, EntityKey, State};
 use provost_protocol::{
     RuntimeId, TenantId, Timestamp, TokenId,
     envelope::{Envelope, EnvelopeError},
+    tlog::{Frontier, Hash},
 };
 
-use crate::{
-    merkle::{Frontier, Hash},
-    query::{Query, QueryPage},
-};
+use crate::query::{Query, QueryPage};
 
 /// An answer that comes from another thread.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -13,11 +13,7 @@
 //! use std::{path::Path, sync::Arc};
 //! use provost_store::{Backend, Options, Store};
 //!
-//! let options = Options {
-//!     journal: provost_journal::Options::default(),
-//!     rebuild: false,
-//!     fatal: Arc::new(|_why| std::process::abort()),
-//! };
+//! let options = Options::new(Arc::new(|_why| std::process::abort()));
 //! let (store, opened) = Store::open(Path::new("data"), options)?;
 //! println!("{} events replayed", opened.replayed);
 //! let tenants = store.tenants(None, 10);
@@ -26,14 +22,16 @@
 //! ```
 
 mod backend;
+mod convert;
+mod damage;
 mod db;
 mod doubt;
 mod ended;
 pub mod fail_points;
 mod index;
+mod keeper;
 mod marker;
 mod memory;
-pub mod merkle;
 mod open;
 mod projector;
 mod query;
@@ -47,9 +45,12 @@ pub use backend::{
     Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, Pending, Range,
     ReadError, Stamped, StoredEvent,
 };
+pub use damage::{Damage, DamageHook};
 pub use index::{event_lookup, idempotency_lookup, lookup_keys};
 pub use memory::MemoryStore;
 pub use open::{OpenError, Opened, Options, Replay, state_folder};
+/// The tree over a tenant's log, as the protocol defines it.
+pub use provost_protocol::tlog as merkle;
 pub use query::{QUERY_EVENTS_MAX, Query, QueryPage};
 pub use store::{CloseError, Store};
 pub use writer::FatalHook;

@@ -10,7 +10,10 @@ use std::{
 };
 
 use provost_kernel::{At, Entities, Entity, EntityKey, State, apply};
-use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
+use provost_protocol::{
+    RuntimeId, TenantId, Timestamp, TokenId,
+    tlog::{Hash, leaf_hash},
+};
 
 use crate::{
     backend::{
@@ -19,7 +22,6 @@ use crate::{
     },
     db::{deadline, is_online},
     index::lookup_keys,
-    merkle::{self, Hash},
     query::{Query, QueryPage},
 };
 
@@ -99,10 +101,7 @@ impl Shared {
             let event = &stamped.envelope;
             tenant.head.epoch = event.epoch;
             tenant.head.seq = event.seq;
-            tenant
-                .head
-                .frontier
-                .append(merkle::leaf_hash(&stamped.bytes));
+            tenant.head.frontier.append(leaf_hash(&stamped.bytes));
             let at = At {
                 tenant: event.tenant,
                 epoch: event.epoch,

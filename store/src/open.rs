@@ -1,29 +1,33 @@
 //! Opening a store: lock, journal, marker, state, replay.
 
 use std::{
+    collections::VecDeque,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use provost_journal::{
     GroupWriter, Journal, Options as JournalOptions, Position, Reader, Recovery,
+    disk::{Disk, RealDisk},
 };
 use provost_protocol::envelope::Envelope;
 
 use crate::{
     backend::ReadError,
+    damage::{Damage, DamageHook},
     db::{Db, DbError},
     doubt::Doubt,
     fail_points,
+    keeper::{Duties, Keeper},
     marker::{Marker, Phase, Trust, boot_id},
     projector::Projector,
     readers::Readers,
-    segments::{Segments, damaged},
+    segments::{Checked, Segments, damaged},
     store::{Closing, Parts, Store},
-    writer::{FatalHook, StoreSink, start_applier},
+    writer::{Care, FatalHook, StoreSink, start_applier},
 };
 
 /// What can be chosen about a store.
@@ -35,6 +39,31 @@ pub struct Options {
     pub rebuild: bool,
     /// Ends the process when nothing else is right.
     pub fatal: FatalHook,
+    /// The disk under the journal and its indexes.
+    pub disk: Arc<dyn Disk>,
+    /// Whether sealed segments are compressed in the background.
+    pub compress: bool,
+    /// How long a start checks stored bytes before it serves; the rest is checked beside.
+    pub start_check: Duration,
+    /// Hears of damage that is found after the start.
+    pub damaged: DamageHook,
+}
+
+impl Options {
+    /// What is right for a daemon, which says how the process ends when nothing else is right.
+    #[must_use]
+    pub fn new(fatal: FatalHook) -> Self {
+        Self {
+            journal: JournalOptions::default(),
+            rebuild: false,
+            fatal,
+            disk: Arc::new(RealDisk),
+            compress: true,
+            start_check: START_CHECK,
+            // It is logged in any case.
+            damaged: Arc::new(|_| ()),
+        }
+    }
 }
 
 /// Why a store cannot be opened.
@@ -47,6 +76,9 @@ pub enum OpenError {
     /// A record in the journal cannot be read or understood.
     #[error("the journal cannot be replayed")]
     Replay(#[from] ReadError),
+    /// Stored bytes of a segment are not what was written.
+    #[error("the journal is damaged: {0}")]
+    Damaged(Damage),
     /// The state does not even open after a rebuild.
     #[error("the state does not open: {0}")]
     State(String),
@@ -102,14 +134,32 @@ impl Store {
     ) -> Result<(Self, Opened), OpenError> {
         let begun = Instant::now();
         fs::create_dir_all(dir)?;
-        let (journal, recovery) =
-            Journal::open(dir.join(JOURNAL), options.journal).map_err(OpenError::Journal)?;
+        let (journal, recovery) = Journal::open_on(
+            Arc::clone(&options.disk),
+            dir.join(JOURNAL),
+            options.journal,
+        )
+        .map_err(OpenError::Journal)?;
         let reader = journal.reader();
         let (db, rebuilt, replayed) = open_state(dir, &reader, options.rebuild, tell)?;
-        let (segments, indexes_rebuilt) = Segments::open(reader)?;
+        let segments = Segments::open(reader, options.disk)?;
         let segments = Arc::new(segments);
+        let unchecked = check_stored(&segments, options.start_check)?;
+        let indexes_rebuilt = segments.rebuilt();
         let doubt = Doubt::new(dir.to_path_buf(), Arc::clone(&options.fatal));
-        let (apply, applier) = start_applier(db.clone(), doubt.clone())?;
+        let duties = Duties {
+            segments: Arc::clone(&segments),
+            unchecked,
+            compress: options.compress,
+            damaged: options.damaged,
+            fatal: Arc::clone(&options.fatal),
+        };
+        let (keeper, bell) = Keeper::start(duties, doubt.clone())?;
+        let care = Care {
+            segments: Arc::clone(&segments),
+            bell,
+        };
+        let (apply, applier) = start_applier(db.clone(), doubt.clone(), care)?;
         let sink = StoreSink::new(db.clone(), doubt.clone(), Arc::clone(&segments), apply);
         let fatal = options.fatal;
         let writer = GroupWriter::start(journal, sink, move |why| fatal(&why.to_string()))?;
@@ -119,6 +169,7 @@ impl Store {
             db,
             doubt,
             applier,
+            keeper,
             writer: None,
         };
         let parts = Parts {
@@ -153,6 +204,25 @@ enum Behind {
     State(String),
     /// The journal's, or the folder's: no rebuild would help.
     Open(OpenError),
+}
+
+/// Checks stored bytes, newest segments first, as long as a start may; says what is left to check.
+fn check_stored(segments: &Segments, patience: Duration) -> Result<VecDeque<u64>, OpenError> {
+    let begun = Instant::now();
+    let mut unchecked: VecDeque<u64> = segments.sealed().into();
+    while begun.elapsed() < patience {
+        let Some(segment) = unchecked.pop_front() else {
+            break;
+        };
+        match segments.check(segment)? {
+            Checked::Whole | Checked::IndexRebuilt => {}
+            Checked::Damaged(damage) => {
+                damage.log();
+                return Err(OpenError::Damaged(damage));
+            }
+        }
+    }
+    Ok(unchecked)
 }
 
 /// Opens the state and brings it up to the journal's end; removes it first where it cannot be
@@ -287,6 +357,9 @@ impl std::fmt::Debug for Options {
             .finish_non_exhaustive()
     }
 }
+
+/// With what follows it, a start after a kill stays well under five seconds.
+const START_CHECK: Duration = Duration::from_secs(2);
 
 /// Where a store keeps its journal.
 pub(crate) const JOURNAL: &str = "journal";

@@ -14,12 +14,11 @@ use std::{
 
 use provost_journal::Position;
 use provost_kernel::{At, Entities, Entity, EntityKey, apply};
-use provost_protocol::{TenantId, envelope::Envelope};
+use provost_protocol::{TenantId, envelope::Envelope, tlog::leaf_hash};
 
 use crate::{
     backend::Head,
     db::{Batch, Db, DbError},
-    merkle,
 };
 
 /// Collects one group's effects before they are written.
@@ -63,7 +62,7 @@ impl<'a> Projector<'a> {
         };
         head.epoch = envelope.epoch;
         head.seq = envelope.seq;
-        head.frontier.append(merkle::leaf_hash(bytes));
+        head.frontier.append(leaf_hash(bytes));
         self.heads.insert(tenant, head);
         let at = At {
             tenant,

@@ -1,300 +1,231 @@
-//! Finds events in the journal through the indexes of its segments.
+//! Every segment's index: of the active one in memory, of sealed ones beside their segments.
 //!
-//! The active segment's index is in memory; sealed ones are files beside their segments, a few of
-//! which are kept loaded. For each sealed segment a summary stays: which tenants it holds.
+//! What is always in memory of a sealed segment is its index's directory: which tenants it holds,
+//! from which sequence, of what times. Everything else is read when it is asked for.
 
-mod files;
+mod build;
+mod check;
 mod proofs;
+mod read;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    collections::{BTreeMap, HashMap, VecDeque},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use provost_journal::{Position, Reader};
-use provost_protocol::{TenantId, Timestamp, envelope::Envelope};
+use provost_journal::{Position, Reader, disk::Disk};
+use provost_protocol::{
+    TenantId,
+    envelope::Envelope,
+    tlog::{Hash, leaf_hash},
+};
 
-pub(crate) use self::files::SealedIndex;
-use self::files::{Summary, index_path, read_index, rebuild, scan};
+pub(crate) use self::check::Checked;
 use crate::{
-    backend::{LookupKey, Range, ReadError, StoredEvent},
-    index::{Entry, SegmentIndex, TenantTable, lookup_keys, lookup_posting},
-    merkle,
-    query::{QUERY_EVENTS_MAX, Query, QueryPage},
+    backend::ReadError,
+    index::{Growing, GrowingTable, IndexError, Sealed, SealedTable, Span, Table},
 };
 
 /// Every segment's index.
 #[derive(Debug)]
 pub(crate) struct Segments {
     reader: Reader,
-    active: RwLock<(u64, SegmentIndex)>,
-    sealed: RwLock<BTreeMap<u64, Summary>>,
-    /// Loaded indexes of sealed segments, the one used last at the end.
-    loaded: Mutex<Vec<(u64, Arc<SegmentIndex>)>>,
+    disk: Arc<dyn Disk>,
+    active: RwLock<(u64, Growing)>,
+    sealed: RwLock<BTreeMap<u64, Held>>,
+    /// Segments whose index is open, the one opened first at the front.
+    open: Mutex<VecDeque<u64>>,
+    /// Held while an index file is written: two readers may miss the same one.
+    writing: Mutex<()>,
+    nodes: Mutex<HashMap<(TenantId, u8, u64), Hash>>,
+    rebuilt: AtomicU64,
+}
+
+/// The index of a sealed segment.
+#[derive(Debug, Clone)]
+enum Held {
+    /// In memory, until its file is written.
+    Memory(Arc<Growing>),
+    File(Arc<Sealed>),
+}
+
+/// One tenant's events in it.
+enum HeldTable<'a> {
+    Memory(&'a GrowingTable),
+    File(SealedTable<'a>),
+}
+
+impl HeldTable<'_> {
+    fn table(&self) -> &dyn Table {
+        match self {
+            Self::Memory(table) => *table,
+            Self::File(table) => table,
+        }
+    }
+}
+
+impl Held {
+    fn tenant(&self, tenant: TenantId) -> Option<HeldTable<'_>> {
+        match self {
+            Self::Memory(index) => index.tenant(tenant).map(HeldTable::Memory),
+            Self::File(index) => index.tenant(tenant).map(HeldTable::File),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Memory(one), Self::Memory(other)) => Arc::ptr_eq(one, other),
+            (Self::File(one), Self::File(other)) => Arc::ptr_eq(one, other),
+            (Self::Memory(_), Self::File(_)) | (Self::File(_), Self::Memory(_)) => false,
+        }
+    }
 }
 
 impl Segments {
-    /// Loads the indexes beside the segments; builds those that are missing or damaged, and says
-    /// how many.
-    pub(crate) fn open(reader: Reader) -> Result<(Self, u64), ReadError> {
-        let mut rebuilt = 0;
-        let mut sealed = BTreeMap::new();
-        let mut active = (reader.end().segment, SegmentIndex::default());
-        for segment in reader.segments() {
-            if segment.sealed {
-                let path = index_path(&segment.path);
-                let index = match read_index(&path, segment.number) {
-                    Some(index) => index,
-                    None => {
-                        rebuilt += 1;
-                        rebuild(&reader, segment.number, &path)?
-                    }
-                };
-                sealed.insert(segment.number, Summary::of(&index, path));
-            } else {
-                active = (segment.number, scan(&reader, segment.number)?);
-            }
-        }
+    /// Opens the indexes beside the segments; builds those that are missing, damaged or of an
+    /// earlier format.
+    pub(crate) fn open(reader: Reader, disk: Arc<dyn Disk>) -> Result<Self, ReadError> {
+        let active = reader.end().segment;
         let segments = Self {
             reader,
-            active: RwLock::new(active),
-            sealed: RwLock::new(sealed),
-            loaded: Mutex::new(Vec::new()),
+            disk,
+            active: RwLock::new((active, Growing::default())),
+            sealed: RwLock::default(),
+            open: Mutex::default(),
+            writing: Mutex::default(),
+            nodes: Mutex::default(),
+            rebuilt: AtomicU64::default(),
         };
-        Ok((segments, rebuilt))
+        // Oldest first: what is built again goes on with the trees of the segments before.
+        for segment in segments.reader.segments() {
+            if !segment.sealed {
+                let scanned = segments.scan(segment.number)?;
+                *segments
+                    .active
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner) = (segment.number, scanned);
+                continue;
+            }
+            let path = index_path(segment.path);
+            match Sealed::open(Arc::clone(&segments.disk), &path, segment.number) {
+                Ok(index) => {
+                    index.close();
+                    segments.hold(segment.number, Held::File(Arc::new(index)));
+                }
+                Err(why) => {
+                    segments.rebuild(segment.number, None, &why)?;
+                }
+            }
+        }
+        Ok(segments)
+    }
+
+    /// How many indexes were built again since the start began.
+    pub(crate) fn rebuilt(&self) -> u64 {
+        self.rebuilt.load(Ordering::Relaxed)
     }
 
     /// Takes in one durable event of the active segment.
     pub(crate) fn insert(&self, envelope: &Envelope, bytes: &[u8], at: Position) {
-        let leaf = merkle::leaf_hash(bytes);
+        let leaf = leaf_hash(bytes);
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         active.1.insert(envelope, at.offset, leaf);
     }
 
-    /// The journal writes into segment `next`: if the active index is of an earlier one, it becomes
-    /// a file, and a new one begins. Returns the work of writing it, which may be done on another
-    /// thread.
-    pub(crate) fn roll(&self, next: u64) -> Option<SealedIndex> {
+    /// The journal writes into segment `next`: if the active index is of an earlier one, a new one
+    /// begins, and the number of the sealed one is returned, whose index waits to be written.
+    pub(crate) fn roll(&self, next: u64) -> Option<u64> {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         if active.0 >= next {
             return None;
         }
-        let (segment, mut index) = std::mem::replace(&mut *active, (next, SegmentIndex::default()));
-        index.seal();
-        let path = self
-            .reader
-            .segments()
-            .into_iter()
-            .find(|known| known.number == segment)?
-            .path;
-        let path = index_path(&path);
-        let index = Arc::new(index);
-        self.keep(segment, Arc::clone(&index));
-        let mut sealed = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
-        sealed.insert(segment, Summary::of(&index, path.clone()));
-        Some(SealedIndex {
-            segment,
-            index,
-            path,
-        })
+        let (segment, index) = std::mem::replace(&mut *active, (next, Growing::default()));
+        self.hold(segment, Held::Memory(Arc::new(index)));
+        Some(segment)
     }
 
-    /// Finds for each key the newest event of the tenant that carries it.
-    pub(crate) fn find(
-        &self,
-        tenant: TenantId,
-        keys: &[LookupKey],
-        since: Timestamp,
-    ) -> Result<Vec<Option<StoredEvent>>, ReadError> {
-        let mut found: Vec<Option<StoredEvent>> = vec![None; keys.len()];
-        for segment in self.holding(tenant) {
-            // Not the end of the search: a clock that was set back leaves older segments younger.
-            if self.ended_before(segment, since) {
-                continue;
-            }
-            let missing = found.iter_mut().zip(keys);
-            for (slot, key) in missing.filter(|(slot, _)| slot.is_none()) {
-                *slot = self.find_in(segment, tenant, *key, since)?;
-            }
-        }
-        Ok(found)
-    }
-
-    fn find_in(
-        &self,
-        segment: u64,
-        tenant: TenantId,
-        key: LookupKey,
-        since: Timestamp,
-    ) -> Result<Option<StoredEvent>, ReadError> {
-        let posting = lookup_posting(key);
-        let candidates = self.with(segment, |index| {
-            let table = index.tenant(tenant);
-            table.map_or_else(Vec::new, |table| table.find(posting))
-        })?;
-        for entry in candidates {
-            let event = self.event(segment, tenant, entry)?;
-            if event.envelope.time >= since && lookup_keys(&event.envelope).contains(&key) {
-                return Ok(Some(event));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Reads a stretch of one tenant's log.
-    pub(crate) fn read(
-        &self,
-        tenant: TenantId,
-        range: &Range,
-    ) -> Result<Vec<StoredEvent>, ReadError> {
-        let mut segments = self.holding(tenant);
-        if range.newest_before.is_none() {
-            segments.reverse();
-        }
-        let mut events = Vec::new();
-        for segment in segments {
-            let wanted = range.limit - events.len();
-            let entries = self.with(segment, |index| {
-                let table = index.tenant(tenant);
-                table.map_or_else(Vec::new, |table| stretch(table, range, wanted))
-            })?;
-            for entry in entries {
-                events.push(self.event(segment, tenant, entry)?);
-            }
-            if events.len() >= range.limit {
-                break;
-            }
-        }
-        Ok(events)
-    }
-
-    /// One page of one tenant's events that match.
-    pub(crate) fn query(&self, tenant: TenantId, query: &Query) -> Result<QueryPage, ReadError> {
-        let mut events = Vec::new();
-        let mut before = query.before.unwrap_or(u64::MAX);
-        while events.len() < query.room() {
-            let range = Range {
-                newest_before: Some(before),
-                limit: QUERY_EVENTS_MAX,
-                after: 0,
-            };
-            let stretch = self.read(tenant, &range)?;
-            let Some(last) = stretch.last() else { break };
-            before = last.envelope.seq;
-            let wanted = stretch
-                .into_iter()
-                .filter(|event| query.matches(&event.envelope));
-            events.extend(wanted.take(query.room() - events.len()));
-        }
-        Ok(query.page(events))
-    }
-
-    /// Segments that hold events of the tenant, newest first.
-    fn holding(&self, tenant: TenantId) -> Vec<u64> {
+    /// Segments that hold events of the tenant, and which, newest first.
+    fn holding(&self, tenant: TenantId) -> Vec<(u64, Span)> {
         let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
-        let mut segments = Vec::new();
-        if active.1.tenant(tenant).is_some() {
-            segments.push(active.0);
-        }
+        let here = active
+            .1
+            .tenant(tenant)
+            .map(|table| (active.0, table.span()));
         let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
-        let holds = |(number, summary): (&u64, &Summary)| {
-            summary.tenants.contains_key(&tenant).then_some(*number)
+        let spans = sealed.iter().rev().filter_map(|(segment, held)| {
+            let here = held.tenant(tenant)?;
+            Some((*segment, here.table().span()))
+        });
+        here.into_iter().chain(spans).collect()
+    }
+
+    /// Looks into the tenant's table of one segment; an index that fails is built again, once.
+    fn look<T>(
+        &self,
+        (segment, tenant): (u64, TenantId),
+        work: impl Fn(&dyn Table) -> Result<T, IndexError>,
+    ) -> Result<T, ReadError> {
+        let absent = || {
+            damaged(format!(
+                "segment {segment} holds no event of tenant {tenant}"
+            ))
         };
-        segments.extend(sealed.iter().rev().filter_map(holds));
-        segments
-    }
-
-    fn ended_before(&self, segment: u64, since: Timestamp) -> bool {
-        let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
-        sealed
-            .get(&segment)
-            .is_some_and(|summary| summary.last_time < since)
-    }
-
-    fn with<T>(&self, segment: u64, look: impl FnOnce(&SegmentIndex) -> T) -> Result<T, ReadError> {
         {
             let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
             if active.0 == segment {
-                return Ok(look(&active.1));
+                let table = active.1.tenant(tenant).ok_or_else(absent)?;
+                return work(table).map_err(damaged);
             }
         }
-        Ok(look(&*self.loaded(segment)?))
+        let held = self.held(segment)?;
+        let why = match work(held.tenant(tenant).ok_or_else(absent)?.table()) {
+            Ok(found) => return Ok(found),
+            Err(why) => why,
+        };
+        self.rebuild(segment, Some(&held), &why)?;
+        let held = self.held(segment)?;
+        let here = held.tenant(tenant).ok_or_else(absent)?;
+        work(here.table()).map_err(damaged)
     }
 
-    fn loaded(&self, segment: u64) -> Result<Arc<SegmentIndex>, ReadError> {
-        {
-            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(place) = loaded.iter().position(|(number, _)| *number == segment) {
-                let found = loaded.remove(place);
-                let index = Arc::clone(&found.1);
-                loaded.push(found);
-                return Ok(index);
-            }
-        }
-        let path = {
+    /// The index of a sealed segment.
+    fn held(&self, segment: u64) -> Result<Held, ReadError> {
+        let held = {
             let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
-            let summary = sealed.get(&segment);
-            summary
-                .map(|summary| summary.path.clone())
-                .ok_or(ReadError::Closed)?
+            sealed.get(&segment).cloned()
         };
-        let index = match read_index(&path, segment) {
-            Some(index) => index,
-            None => rebuild(&self.reader, segment, &path)?,
-        };
-        let index = Arc::new(index);
-        self.keep(segment, Arc::clone(&index));
-        Ok(index)
-    }
-
-    fn keep(&self, segment: u64, index: Arc<SegmentIndex>) {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two readers may have missed it at the same time.
-        loaded.retain(|(number, _)| *number != segment);
-        loaded.push((segment, index));
-        if loaded.len() > LOADED_MAX {
-            loaded.remove(0);
+        let held = held.ok_or_else(|| damaged(format!("segment {segment} has no index")))?;
+        if matches!(held, Held::File(_)) {
+            self.count_open(segment);
         }
+        Ok(held)
     }
 
-    /// Reads one event; that it is the one meant is checked, because the index is a file apart.
-    fn event(
-        &self,
-        segment: u64,
-        tenant: TenantId,
-        entry: Entry,
-    ) -> Result<StoredEvent, ReadError> {
-        let at = Position::new(segment, entry.offset);
-        let record = self.reader.read_at(at).map_err(damaged)?;
-        let (found, leaf) = (
-            (record.tenant, record.seq),
-            merkle::leaf_hash(&record.payload),
-        );
-        if found != (tenant, entry.seq) || leaf != entry.leaf {
-            return Err(damaged(format!("the index names another event at {at}")));
+    fn hold(&self, segment: u64, held: Held) {
+        let mut sealed = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
+        sealed.insert(segment, held);
+    }
+
+    /// Closes the file that was opened first where more would be open than may.
+    fn count_open(&self, segment: u64) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.contains(&segment) {
+            return;
         }
-        let envelope = Envelope::from_bytes(&record.payload).map_err(damaged)?;
-        Ok(StoredEvent {
-            envelope,
-            bytes: record.payload,
-        })
-    }
-}
-
-/// The entries of one table that a range asks for, in its order.
-fn stretch(table: &TenantTable, range: &Range, wanted: usize) -> Vec<Entry> {
-    let first = table.first_seq().max(range.after.saturating_add(1));
-    let last = table.last_seq();
-    match range.newest_before {
-        Some(before) => (first..=last.min(before.saturating_sub(1)))
-            .rev()
-            .take(wanted)
-            .filter_map(|seq| table.entry(seq))
-            .collect(),
-        None => (first..=last)
-            .take(wanted)
-            .filter_map(|seq| table.entry(seq))
-            .collect(),
+        open.push_back(segment);
+        if open.len() <= OPEN_INDEXES_MAX {
+            return;
+        }
+        if let Some(first) = open.pop_front() {
+            let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Held::File(index)) = sealed.get(&first) {
+                index.close();
+            }
+        }
     }
 }
 
@@ -302,6 +233,10 @@ pub(crate) fn damaged(error: impl std::fmt::Display) -> ReadError {
     ReadError::Damaged(error.to_string())
 }
 
-/// Sealed segments whose index is kept loaded: about 10 MiB each at 64 MiB a segment, and the
-/// newest few are what idempotency and audit ids look into.
-const LOADED_MAX: usize = 4;
+/// Where the index of a segment stands.
+fn index_path(segment: PathBuf) -> PathBuf {
+    segment.with_extension("idx")
+}
+
+/// Twice what ten million events need, and few of the 1,024 files that a process has at least.
+const OPEN_INDEXES_MAX: usize = 160;

@@ -8,7 +8,7 @@ use std::{
 
 use provost_journal::{GroupWriter, Record, SubmitError, Submitter};
 use provost_kernel::state::{EntityKey, State};
-use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId, tlog::Hash};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
     db::Db,
     doubt::Doubt,
     ended::Ended,
+    keeper::Keeper,
     marker::{Marker, Phase, sync_folder},
-    merkle::Hash,
     open::STATE,
     query::{Query, QueryPage},
     readers::{Failed, Readers},
@@ -50,6 +50,7 @@ pub(crate) struct Closing {
     pub(crate) db: Db,
     pub(crate) doubt: Doubt,
     pub(crate) applier: Ended,
+    pub(crate) keeper: Keeper,
     pub(crate) writer: Option<GroupWriter<Ticket>>,
 }
 
@@ -103,7 +104,9 @@ impl Store {
             writer.shutdown(left).map_err(|_| CloseError::Late)?;
         }
         // The writer's sink held the other end: the thread ends after the last group.
-        if !closing.applier.wait(deadline) || !readers_ended {
+        let applied = closing.applier.wait(deadline);
+        // With the state's thread went the keeper's last bell.
+        if !applied || !closing.keeper.stop(deadline) || !readers_ended {
             return Err(CloseError::Late);
         }
         if closing.doubt.is_raised() {

@@ -26,8 +26,9 @@ use crate::{
     doubt::Doubt,
     ended::{Ended, Ends},
     fail_points,
+    keeper::Bell,
     projector::Projector,
-    segments::{SealedIndex, Segments},
+    segments::Segments,
 };
 
 /// Ends the process: called with why, after it was logged. The daemon aborts; systemd restarts it.
@@ -54,11 +55,19 @@ pub(crate) struct StoreSink {
     apply: mpsc::SyncSender<AppliedGroup>,
 }
 
+/// Who looks after a segment once it is sealed.
+#[derive(Debug)]
+pub(crate) struct Care {
+    pub(crate) segments: Arc<Segments>,
+    pub(crate) bell: Bell,
+}
+
 /// A durable group on its way into the state.
 pub(crate) struct AppliedGroup {
     end: Position,
     tickets: Vec<Ticket>,
-    sealed: Option<SealedIndex>,
+    /// A segment was sealed, whose index waits to be written.
+    rolled: bool,
 }
 
 impl StoreSink {
@@ -116,7 +125,7 @@ impl Sink<Ticket> for StoreSink {
     fn durable(&mut self, group: Durable<Ticket>) {
         self.durable.extend(self.forming.drain());
         // Not only where this group rolled: a seal before it may have.
-        let sealed = self.segments.roll(group.end.segment);
+        let rolled = self.segments.roll(group.end.segment).is_some();
         let mut tickets = Vec::with_capacity(group.items.len());
         for item in group.items {
             for (stamped, at) in item.ticket.events.iter().zip(&item.positions) {
@@ -129,7 +138,7 @@ impl Sink<Ticket> for StoreSink {
         let _ = self.apply.send(AppliedGroup {
             end: group.end,
             tickets,
-            sealed,
+            rolled,
         });
     }
 
@@ -157,6 +166,7 @@ impl Sink<Ticket> for StoreSink {
 pub(crate) fn start_applier(
     db: Db,
     doubt: Doubt,
+    care: Care,
 ) -> std::io::Result<(mpsc::SyncSender<AppliedGroup>, Ended)> {
     let (sender, receiver) = mpsc::sync_channel::<AppliedGroup>(APPLY_QUEUE);
     let (ends, ended) = Ends::pair();
@@ -166,7 +176,7 @@ pub(crate) fn start_applier(
             match doubt.guard(|| apply_group(&db, &group)) {
                 Some(Ok(())) => {
                     fail_points::reach(fail_points::AFTER_BATCH);
-                    answer(group);
+                    answer(group, &care);
                 }
                 Some(Err(error)) => doubt.raise(&error.to_string()),
                 None => {}
@@ -175,19 +185,33 @@ pub(crate) fn start_applier(
                 break;
             }
         }
-        drop(db);
+        drop((db, care));
         ends.here();
     })?;
     Ok((sender, ended))
 }
 
-fn answer(group: AppliedGroup) {
+fn answer(group: AppliedGroup, care: &Care) {
     for ticket in group.tickets {
         // Whoever asked may have gone.
         let _ = ticket.reply.send(Ok(()));
     }
-    if let Some(sealed) = group.sealed {
-        sealed.write();
+    if group.rolled {
+        care.sealed();
+    }
+}
+
+impl Care {
+    /// Hands a sealed segment's index over; writes one here where too many wait, as a brake.
+    fn sealed(&self) {
+        self.bell.ring();
+        let unwritten = self.segments.unwritten();
+        if let Some(oldest) = unwritten
+            .first()
+            .filter(|_| unwritten.len() > UNWRITTEN_MAX)
+        {
+            self.segments.write(*oldest);
+        }
     }
 }
 
@@ -205,6 +229,9 @@ impl std::fmt::Debug for StoreSink {
         f.debug_struct("StoreSink").finish_non_exhaustive()
     }
 }
+
+/// Indexes of sealed segments that may wait in memory to be written, some ten MiB each.
+const UNWRITTEN_MAX: usize = 4;
 
 /// Groups that may wait for the state: sled applies one in well under the time of an fdatasync, so
 /// a longer queue would only hide that it does not.

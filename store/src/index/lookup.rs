@@ -1,12 +1,16 @@
-//! What an event can be found by, and how that becomes a posting.
+//! What an event can be found by, and how that becomes a term.
 
 use provost_protocol::{
+    RuntimeId,
     envelope::{Envelope, Idempotency},
     event::Event,
 };
 use sha2::{Digest, Sha256};
 
-use crate::backend::LookupKey;
+use crate::{
+    backend::LookupKey,
+    query::{Query, kinds, runtimes},
+};
 
 /// What an event can be found by exactly: its audit event id, its idempotency key.
 #[must_use]
@@ -40,27 +44,53 @@ pub fn idempotency_lookup(idempotency: &Idempotency) -> LookupKey {
     LookupKey(key)
 }
 
-/// The posting of a lookup key.
+/// The term of a lookup key.
 #[must_use]
-pub(crate) fn lookup_posting(key: LookupKey) -> u64 {
-    posting("find", &key.0)
+pub(crate) fn lookup_term(key: LookupKey) -> u64 {
+    term("find", &key.0)
 }
 
-/// Every posting of an event.
-pub(super) fn postings(envelope: &Envelope) -> Vec<u64> {
-    let mut hashes = vec![
-        posting("type", envelope.event.kind().as_bytes()),
-        posting("actor", envelope.actor.id.as_bytes()),
-        posting("correlation", envelope.correlation_id.as_bytes()),
+/// The terms of the events that a query wants.
+#[must_use]
+pub(crate) fn query_terms(query: &Query) -> Vec<u64> {
+    let mut terms = Vec::new();
+    terms.extend(query.kind.iter().map(|kind| kind_term(kind)));
+    terms.extend(
+        query
+            .actor
+            .iter()
+            .map(|actor| term("actor", actor.as_bytes())),
+    );
+    terms.extend(query.runtime.iter().map(runtime_term));
+    let story = query.correlation.iter();
+    terms.extend(story.map(|id| term("correlation", id.as_bytes())));
+    terms
+}
+
+/// Every term of an event, each once.
+pub(super) fn terms(envelope: &Envelope) -> Vec<u64> {
+    let mut terms = vec![
+        term("actor", envelope.actor.id.as_bytes()),
+        term("correlation", envelope.correlation_id.as_bytes()),
     ];
-    if let Event::AuditRecorded(recorded) = &envelope.event {
-        hashes.push(posting("type", recorded.kind.as_bytes()));
-    }
-    hashes.extend(lookup_keys(envelope).into_iter().map(lookup_posting));
-    hashes
+    terms.extend(kinds(envelope).map(kind_term));
+    terms.extend(runtimes(envelope).iter().map(runtime_term));
+    terms.extend(lookup_keys(envelope).into_iter().map(lookup_term));
+    terms.sort_unstable();
+    terms.dedup();
+    terms
 }
 
-fn posting(label: &str, value: &[u8]) -> u64 {
+fn kind_term(kind: &str) -> u64 {
+    term("type", kind.as_bytes())
+}
+
+fn runtime_term(runtime: &RuntimeId) -> u64 {
+    term("runtime", runtime.as_bytes())
+}
+
+/// The first eight bytes of SHA-256(label ‖ 0 ‖ value).
+fn term(label: &str, value: &[u8]) -> u64 {
     let digest = Sha256::new()
         .chain_update(label)
         .chain_update([0])

@@ -1,14 +1,17 @@
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+
 use proptest::prelude::*;
+use provost_journal::disk::{Access, Disk, DiskFile};
 use provost_protocol::{
-    CorrelationId, EventId,
-    envelope::{ActorRef, Idempotency, Source},
+    CorrelationId, EventId, RuntimeId, TenantId, Timestamp,
+    envelope::{ActorRef, Envelope, Idempotency, Source},
     event::{AuditRecorded, Event},
     json::RawJson,
+    tlog::leaf_hash,
 };
 
-use sha2::{Digest as _, Sha256};
-
 use super::*;
+use crate::convert::{to_u64, to_usize};
 
 fn tenant(n: u8) -> TenantId {
     TenantId::from_parts(Timestamp::from_millis(1), [n; 10])
@@ -19,11 +22,12 @@ fn event_id(n: u8) -> EventId {
 }
 
 fn envelope(of: u8, seq: u64, id: u8) -> Envelope {
+    let runtime = RuntimeId::from_parts(Timestamp::from_millis(1), [id % 3; 10]);
     let event: Event = AuditRecorded {
         event_id: event_id(id),
         kind: "page.opened".to_owned(),
         received_at: Timestamp::from_millis(5),
-        event: RawJson::parse("{}").unwrap(),
+        event: RawJson::parse(&format!("{{\"runtime_id\":\"{runtime}\"}}")).unwrap(),
     }
     .into();
     Envelope {
@@ -33,7 +37,7 @@ fn envelope(of: u8, seq: u64, id: u8) -> Envelope {
         time: Timestamp::from_millis(1_000 + i64::from(id)),
         actor: ActorRef::system(),
         source: Source::Kernel,
-        correlation_id: CorrelationId::from_parts(Timestamp::EPOCH, [1; 10]),
+        correlation_id: CorrelationId::from_parts(Timestamp::EPOCH, [id / 2; 10]),
         idempotency: Some(Idempotency {
             scope: "admin/test".to_owned(),
             key: format!("key-{id}"),
@@ -43,100 +47,238 @@ fn envelope(of: u8, seq: u64, id: u8) -> Envelope {
     }
 }
 
-/// The index of events given as (tenant, id), in their order.
-fn index(events: &[(u8, u8)]) -> SegmentIndex {
-    let mut index = SegmentIndex::default();
+/// The index of events given as (tenant, id), in their order; each tenant begins at `first`.
+fn index_from(first: u64, events: &[(u8, u8)]) -> Growing {
+    let mut index = Growing::default();
     let mut seqs: BTreeMap<u8, u64> = BTreeMap::new();
     for (offset, (of, id)) in (100_u64..).zip(events) {
-        let seq = seqs.entry(*of).or_insert(10);
-        index.insert(&envelope(*of, *seq, *id), offset, [*id; 32]);
+        let seq = seqs.entry(*of).or_insert(first);
+        index.insert(&envelope(*of, *seq, *id), offset, leaf_hash(&[*id]));
         *seq += 1;
+    }
+    let mut before = Frontier::default();
+    for n in 1..first {
+        before.append(leaf_hash(&n.to_be_bytes()));
+    }
+    for (_, table) in index.tenants() {
+        table.plant(before.clone());
+        while table.follow() == Some(false) {}
     }
     index
 }
 
-fn found(index: &SegmentIndex, of: u8, id: u8) -> Vec<u64> {
-    let posting = lookup_posting(event_lookup(event_id(id)));
-    let entries = index.tenant(tenant(of)).map(|table| table.find(posting));
-    let seqs = |entries: Vec<Entry>| entries.iter().map(|entry| entry.seq).collect();
-    entries.map_or_else(Vec::new, seqs)
+fn index(events: &[(u8, u8)]) -> Growing {
+    index_from(10, events)
+}
+
+/// One file in memory: a thousand of them are opened in a moment.
+#[derive(Debug, Clone)]
+struct Bytes(Arc<[u8]>);
+
+impl DiskFile for Bytes {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = self.0.get(to_usize(offset)..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(to_u64(self.0.len()))
+    }
+}
+
+impl Disk for Bytes {
+    fn open(&self, _: &Path, _: Access) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(self.clone()))
+    }
+
+    fn create_dir(&self, _: &Path) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn create(&self, _: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn try_lock(&self, _: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Reads a file back, every byte of it.
+fn open(bytes: &[u8], segment: u64) -> Result<Sealed, IndexError> {
+    let disk = Arc::new(Bytes(bytes.into()));
+    let sealed = Sealed::open(disk, Path::new("7.idx"), segment)?;
+    sealed.check()?;
+    Ok(sealed)
+}
+
+fn seqs(table: Option<&dyn Table>, filter: &Filter, before: u64, room: usize) -> Vec<u64> {
+    let entries = table.map(|table| newest(table, filter, before, room).unwrap());
+    entries
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.seq)
+        .collect()
 }
 
 proptest! {
     #[test]
-    fn a_file_reads_back_as_the_sealed_index_and_finds_what_the_growing_one_found(
-        events in prop::collection::vec((0_u8..4, 0_u8..6), 1..60)
+    fn a_file_gives_the_answers_of_the_memory_it_was_written_from(
+        first in 1_u64..70,
+        events in prop::collection::vec((0_u8..4, 0_u8..9), 1..90),
+        before in 0_u64..170,
+        room in 0_usize..9,
+        since in prop::option::of(1_000_i64..1_009),
+    ) {
+        let growing = index_from(first, &events);
+        let sealed = open(&write::encode(7, &growing).unwrap(), 7).unwrap();
+        for of in 0..5 {
+            let memory = growing.tenant(tenant(of));
+            let file = sealed.tenant(tenant(of));
+            prop_assert_eq!(memory.is_some(), file.is_some());
+            let (Some(memory), Some(file)) = (memory, file) else { continue };
+            prop_assert_eq!(memory.span(), file.span());
+            let entries = memory.span().entries;
+            prop_assert_eq!(memory.offsets(0, entries).unwrap(), file.offsets(0, entries).unwrap());
+            prop_assert_eq!(memory.times(0, entries).unwrap(), file.times(0, entries).unwrap());
+            prop_assert_eq!(memory.frontier().unwrap(), file.frontier().unwrap());
+            for level in [0, 4, 8, 16] {
+                let nodes = memory.span().nodes(level);
+                for index in nodes {
+                    let here = memory.nodes(level, index, 1).unwrap();
+                    prop_assert_eq!(here, file.nodes(level, index, 1).unwrap());
+                }
+            }
+            for id in 0..10 {
+                let event = envelope(of, 1, id);
+                for terms in [lookup::terms(&event), vec![lookup_term(event_lookup(event_id(id)))], Vec::new()] {
+                    let filter = Filter { terms, since: since.map(Timestamp::from_millis), until: None };
+                    prop_assert_eq!(
+                        seqs(Some(memory), &filter, before, room),
+                        seqs(Some(&file), &filter, before, room)
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_is_a_candidate_for_each_of_its_terms(
+        events in prop::collection::vec((0_u8..3, 0_u8..9), 1..60),
     ) {
         let growing = index(&events);
-        let mut sealed = growing.clone();
-        sealed.seal();
-        let read = SegmentIndex::from_file(&sealed.to_file(7).unwrap(), 7).unwrap();
-        prop_assert_eq!(&read, &sealed);
+        let sealed = open(&write::encode(7, &growing).unwrap(), 7).unwrap();
+        let mut seqs_of: BTreeMap<u8, u64> = BTreeMap::new();
         for (of, id) in events {
-            let seqs = found(&growing, of, id);
-            prop_assert!(!seqs.is_empty() && seqs.is_sorted_by(|newer, older| newer > older));
-            prop_assert_eq!(found(&read, of, id), seqs);
+            let seq = seqs_of.entry(of).or_insert(10);
+            let file = sealed.tenant(tenant(of)).unwrap();
+            for term in lookup::terms(&envelope(of, *seq, id)) {
+                let filter = Filter { terms: vec![term], ..Filter::default() };
+                let found = seqs(Some(&file), &filter, u64::MAX, usize::MAX);
+                prop_assert!(found.contains(seq) && found.is_sorted_by(|newer, older| newer > older));
+            }
+            *seq += 1;
         }
-        prop_assert_eq!(found(&read, 9, 1), Vec::<u64>::new());
-        prop_assert_eq!(found(&read, 1, 99), Vec::<u64>::new());
     }
 }
 
 #[test]
 fn every_flipped_bit_every_cut_and_every_added_byte_is_noticed() {
-    let mut sealed = index(&[(1, 1), (2, 2), (1, 3)]);
-    sealed.seal();
-    let file = sealed.to_file(7).unwrap();
-    for bit in 0..file.len() * 8 {
-        let mut damaged = file.clone();
+    let bytes = write::encode(7, &index(&[(1, 1), (2, 2), (1, 3)])).unwrap();
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(
-            SegmentIndex::from_file(&damaged, 7),
-            Err(IndexDamaged),
-            "bit {bit}"
-        );
+        assert!(open(&damaged, 7).is_err(), "bit {bit}");
     }
-    for length in 0..file.len() {
-        let cut = SegmentIndex::from_file(&file[..length], 7);
-        assert_eq!(cut, Err(IndexDamaged), "{length} bytes");
+    for length in 0..bytes.len() {
+        assert!(open(&bytes[..length], 7).is_err(), "{length} bytes");
     }
-    let longer = [&file[..], &[0]].concat();
-    assert_eq!(SegmentIndex::from_file(&longer, 7), Err(IndexDamaged));
+    assert!(open(&[&bytes[..], &[0]].concat(), 7).is_err());
+    assert!(open(&bytes, 7).is_ok());
 }
 
 #[test]
-fn the_file_of_another_segment_is_refused() {
-    let mut sealed = index(&[(1, 1)]);
-    sealed.seal();
-    let file = sealed.to_file(7).unwrap();
-    assert_eq!(SegmentIndex::from_file(&file, 8), Err(IndexDamaged));
+fn the_file_of_another_segment_is_refused_and_one_of_the_earlier_format_is_known() {
+    let bytes = write::encode(7, &index(&[(1, 1)])).unwrap();
+    assert!(matches!(
+        open(&bytes, 8),
+        Err(IndexError::Damaged { offset: 8, .. })
+    ));
+    let mut earlier = bytes;
+    earlier[..8].copy_from_slice(b"PVSTIDX1");
+    assert!(matches!(open(&earlier, 7), Err(IndexError::Earlier)));
 }
 
 #[test]
-fn an_index_that_still_grows_has_no_file() {
-    assert_eq!(index(&[(1, 1)]).to_file(7), Err(IndexDamaged));
+fn an_index_whose_tree_was_not_followed_has_no_file() {
+    let mut index = Growing::default();
+    index.insert(&envelope(1, 1, 1), 100, leaf_hash(b"1"));
+    assert!(write::encode(7, &index).is_err());
 }
 
 #[test]
 fn golden_bytes_of_a_file_do_not_change() {
-    let mut sealed = index(&[(1, 1), (2, 2), (1, 3)]);
-    sealed.seal();
-    let file = sealed.to_file(7).unwrap();
-    // Computed from the table in the module's doc by another program.
-    assert_eq!(&file[..16], b"PVSTIDX1\x07\0\0\0\0\0\0\0");
-    assert_eq!(
-        hex::encode(Sha256::digest(&file)),
-        "6fd7fac6186294ed1b161ceca2f41f51b3e0a6323d302fa19b107ccf4e648677"
-    );
+    // Twenty events of one tenant from its tenth on complete nodes of a stored level.
+    let events: Vec<(u8, u8)> = (0..20).map(|id| (1, id)).chain([(2, 2)]).collect();
+    let bytes = write::encode(7, &index(&events)).unwrap();
+    assert_eq!(bytes, GOLDEN);
 }
 
 #[test]
-fn an_entry_is_found_by_its_sequence_and_by_no_other() {
-    let index = index(&[(1, 1), (2, 2), (1, 3)]);
-    let table = index.tenant(tenant(1)).unwrap();
-    assert_eq!((table.first_seq(), table.last_seq()), (10, 11));
-    assert_eq!(table.entry(11).unwrap().offset, 102);
-    assert_eq!(table.entry(9), None);
-    assert_eq!(table.entry(12), None);
-    assert_eq!(index.last_time(), Timestamp::from_millis(1_003));
+fn a_collision_of_a_rare_term_never_hides_another_event() {
+    // Of two terms one is of a single event: that one alone is the candidate, whoever asks looks.
+    let growing = index(&[(1, 1), (1, 2), (1, 3)]);
+    let sealed = open(&write::encode(7, &growing).unwrap(), 7).unwrap();
+    let table = sealed.tenant(tenant(1)).unwrap();
+    let kind = lookup::terms(&envelope(1, 1, 1));
+    let single = lookup_term(event_lookup(event_id(2)));
+    for term in kind {
+        let filter = Filter {
+            terms: vec![term, single],
+            ..Filter::default()
+        };
+        let found = seqs(Some(&table), &filter, u64::MAX, 9);
+        assert!(found.contains(&11) || found == [10], "{found:?}");
+    }
 }
+
+/// Read once by another program, after the tables in the module's doc.
+const GOLDEN: &[u8] = include_bytes!("../../golden/index-v2.idx");

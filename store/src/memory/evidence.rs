@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 
-use provost_protocol::TenantId;
+use provost_protocol::{
+    TenantId,
+    tlog::{self, Hash, leaf_hash, node_hash},
+};
 
 use super::{Shared, Tenant, stored};
 use crate::{
     backend::{Head, Included},
-    merkle::{self, Hash},
     query::{Query, QueryPage},
 };
 
@@ -29,13 +31,13 @@ impl Shared {
 
     pub(super) fn root_at(&self, tenant: TenantId, size: u64) -> Option<Hash> {
         let leaves = self.leaves(tenant, size)?;
-        merkle::root(size, &mut |level, index| node(&leaves, level, index)).ok()
+        tlog::root(size, &mut |level, index| node(&leaves, level, index)).ok()
     }
 
     pub(super) fn inclusion(&self, tenant: TenantId, seq: u64, size: u64) -> Option<Included> {
         let leaves = self.leaves(tenant, size)?;
         let index = seq.checked_sub(1).filter(|index| *index < size)?;
-        let path = merkle::inclusion(index, size, &mut |level, index| node(&leaves, level, index));
+        let path = tlog::inclusion(index, size, &mut |level, index| node(&leaves, level, index));
         let leaf = self
             .tenants
             .get(&tenant)?
@@ -46,7 +48,7 @@ impl Shared {
 
     pub(super) fn consistency(&self, tenant: TenantId, from: u64, to: u64) -> Option<Vec<Hash>> {
         let leaves = self.leaves(tenant, to).filter(|_| from <= to)?;
-        merkle::consistency(from, to, &mut |level, index| node(&leaves, level, index)).ok()
+        tlog::consistency(from, to, &mut |level, index| node(&leaves, level, index)).ok()
     }
 
     /// The first `size` leaves; `None` when there are fewer.
@@ -57,7 +59,7 @@ impl Shared {
         Some(
             first
                 .iter()
-                .map(|stamped| merkle::leaf_hash(&stamped.bytes))
+                .map(|stamped| leaf_hash(&stamped.bytes))
                 .collect(),
         )
     }
@@ -69,8 +71,5 @@ fn node(leaves: &[Hash], level: u8, index: u64) -> Result<Hash, Infallible> {
         return Ok(leaves[place]);
     };
     let left = node(leaves, below, index * 2)?;
-    Ok(merkle::node_hash(
-        &left,
-        &node(leaves, below, index * 2 + 1)?,
-    ))
+    Ok(node_hash(&left, &node(leaves, below, index * 2 + 1)?))
 }

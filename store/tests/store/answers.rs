@@ -86,8 +86,7 @@ pub(crate) fn options(segment_bytes_max: u64) -> Options {
             free_bytes_min: 0,
             ..JournalOptions::default()
         },
-        rebuild: false,
-        fatal: Arc::new(|why| panic!("the store failed: {why}")),
+        ..Options::new(Arc::new(|why| panic!("the store failed: {why}")))
     }
 }
 

@@ -21,6 +21,14 @@ pub(crate) fn small() -> Options {
     options(2 * 1024)
 }
 
+/// For tests that read the bytes of segments themselves.
+fn uncompressed() -> Options {
+    Options {
+        compress: false,
+        ..small()
+    }
+}
+
 pub(crate) fn close(store: Store) {
     store.close(Duration::from_secs(60)).unwrap();
 }
@@ -205,7 +213,7 @@ fn a_state_ahead_of_its_journal_is_rebuilt() {
 #[test]
 fn what_eight_appenders_were_acknowledged_is_there_without_a_close() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path(), small()).unwrap();
+    let (store, _) = Store::open(dir.path(), uncompressed()).unwrap();
     let store = &store;
     let write = move |number: u8| {
         let mut log = Log::new(tenant(number));
@@ -260,7 +268,7 @@ fn a_closed_store_refuses_and_closes_once() {
 #[test]
 fn a_segment_that_ended_with_a_seal_keeps_its_events_apart_from_the_next() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path(), small()).unwrap();
+    let (store, _) = Store::open(dir.path(), uncompressed()).unwrap();
     let mut log = Log::new(tenant(1));
     put(&store, &mut log, &create());
     for n in 0..40 {

@@ -1,0 +1,66 @@
+//! Damage in the journal, named so that somebody can act: which file, where, whose events.
+
+use std::{fmt, sync::Arc};
+
+use provost_protocol::TenantId;
+
+/// Stored bytes of the journal that are not what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The name of the file in the journal's folder.
+    pub file: String,
+    /// Where in that file the damaged thing begins.
+    pub offset: u64,
+    /// Whose events cannot be read, or not be trusted, in order of id; empty where it is nobody's.
+    pub tenants: Vec<TenantId>,
+    /// What is wrong there.
+    pub why: String,
+}
+
+/// Hears of damage that is found while the store is in use.
+pub type DamageHook = Arc<dyn Fn(&Damage) + Send + Sync>;
+
+impl Damage {
+    /// Writes the one line that an operator searches for.
+    pub(crate) fn log(&self) {
+        let tenants = self.tenants();
+        tracing::error!(
+            file = %self.file,
+            offset = self.offset,
+            %tenants,
+            why = %self.why,
+            "the journal is damaged"
+        );
+    }
+
+    fn tenants(&self) -> String {
+        let mut named: Vec<String> = self
+            .tenants
+            .iter()
+            .take(TENANTS_NAMED)
+            .map(TenantId::to_string)
+            .collect();
+        let more = self.tenants.len() - named.len();
+        if more > 0 {
+            named.push(format!("{more} more"));
+        }
+        named.join(", ")
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file, offset, why, ..
+        } = self;
+        write!(f, "{file} at byte {offset}: {why}; ")?;
+        if self.tenants.is_empty() {
+            write!(f, "no tenant's events are hit")
+        } else {
+            write!(f, "events of tenant {} are hit", self.tenants())
+        }
+    }
+}
+
+/// A line stays a line; the rest stands in [`Damage::tenants`].
+const TENANTS_NAMED: usize = 16;

@@ -1,0 +1,142 @@
+//! Checking what is stored, and naming whose it is.
+
+use std::{collections::BTreeSet, ops::Range, sync::PoisonError};
+
+use provost_journal::{CompressError, Compressed, ReadError as JournalError};
+use provost_protocol::TenantId;
+
+use super::{Held, Segments};
+use crate::{
+    backend::ReadError,
+    damage::Damage,
+    index::{IndexError, Table},
+};
+
+/// What a check of one segment came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// Every byte is what was written.
+    Whole,
+    /// The index was not, and is built again.
+    IndexRebuilt,
+    /// The segment is not.
+    Damaged(Damage),
+}
+
+impl Segments {
+    /// Sealed segments, newest first.
+    pub(crate) fn sealed(&self) -> Vec<u64> {
+        let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
+        sealed.keys().rev().copied().collect()
+    }
+
+    /// Checks every stored byte of a sealed segment and of its index.
+    pub(crate) fn check(&self, segment: u64) -> Result<Checked, ReadError> {
+        if let Err(error) = self.reader.check_stored(segment) {
+            return match self.name(&error) {
+                Some(damage) => Ok(Checked::Damaged(damage)),
+                None => Err(super::damaged(error)),
+            };
+        }
+        let held = self.held(segment)?;
+        let Held::File(index) = &held else {
+            return Ok(Checked::Whole);
+        };
+        let Err(why) = index.check() else {
+            return Ok(Checked::Whole);
+        };
+        self.rebuild(segment, Some(&held), &why)?;
+        Ok(Checked::IndexRebuilt)
+    }
+
+    /// Names damage that the journal found; `None` where it is no damage.
+    pub(crate) fn name(&self, error: &JournalError) -> Option<Damage> {
+        let JournalError::Damaged(damage) = error else {
+            return None;
+        };
+        Some(Damage {
+            file: damage.file.clone(),
+            offset: damage.offset,
+            tenants: self.tenants_in(damage.segment, &damage.lost),
+            why: damage.why.to_string(),
+        })
+    }
+
+    /// The newest sealed segment that is not compressed and whose index is written, none of
+    /// `without`.
+    pub(crate) fn uncompressed(&self, without: &[u64]) -> Option<u64> {
+        let mut segments = self.reader.segments();
+        segments.retain(|segment| {
+            segment.sealed && !segment.compressed && !without.contains(&segment.number)
+        });
+        let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
+        let written = |number: &u64| matches!(sealed.get(number), Some(Held::File(_)));
+        segments
+            .iter()
+            .rev()
+            .map(|segment| segment.number)
+            .find(written)
+    }
+
+    /// Compresses one sealed segment.
+    pub(crate) fn compress(&self, segment: u64) -> Result<Compressed, CompressError> {
+        self.reader.compress(segment)
+    }
+
+    /// The tenants whose records have a byte in this part of a segment, as its index says; all of
+    /// the segment where the index does not say.
+    pub(crate) fn tenants_in(&self, segment: u64, lost: &Range<u64>) -> Vec<TenantId> {
+        let mut hit = BTreeSet::new();
+        // The record that begins last before the part may reach into it.
+        let mut before: Option<(u32, TenantId)> = None;
+        let mut look = |tenant: TenantId, table: &dyn Table| match within(table, lost) {
+            Ok((last_before, inside)) => {
+                if inside {
+                    hit.insert(tenant);
+                }
+                before = before.max(last_before.map(|offset| (offset, tenant)));
+            }
+            Err(_) => {
+                hit.insert(tenant);
+            }
+        };
+        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
+        if active.0 == segment {
+            active
+                .1
+                .tenants()
+                .for_each(|(tenant, table)| look(tenant, table));
+        } else {
+            drop(active);
+            match self.held(segment) {
+                Ok(Held::Memory(index)) => {
+                    index
+                        .tenants()
+                        .for_each(|(tenant, table)| look(tenant, table));
+                }
+                Ok(Held::File(index)) => {
+                    index
+                        .tenants()
+                        .for_each(|(tenant, table)| look(tenant, &table));
+                }
+                Err(_) => {}
+            }
+        }
+        hit.extend(before.map(|(_, tenant)| tenant));
+        hit.into_iter().collect()
+    }
+}
+
+/// Where the table's last record before the part begins, and whether one begins inside.
+fn within(table: &dyn Table, part: &Range<u64>) -> Result<(Option<u32>, bool), IndexError> {
+    let offsets = table.offsets(0, table.span().entries)?;
+    // Records are appended: their offsets rise.
+    let first = offsets.partition_point(|offset| u64::from(*offset) < part.start);
+    let inside = offsets
+        .get(first)
+        .is_some_and(|offset| u64::from(*offset) < part.end);
+    let before = first
+        .checked_sub(1)
+        .and_then(|place| offsets.get(place).copied());
+    Ok((before, inside))
+}
