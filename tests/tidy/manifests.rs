@@ -6,8 +6,8 @@ use toml::{Table, Value};
 
 use crate::tree::{Finding, Tree, manifest_of};
 
-/// Who may name whom of ours, from ARCHITECTURE.md. `bench` and everything under `examples/` are
-/// handled by [`may_know`]: the one may name anything, the others nothing.
+/// Who may name whom of ours, from ARCHITECTURE.md. Those in [`ANYTHING`] may name all, and
+/// everything under `examples/` nothing.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("kernel", &["protocol"]),
@@ -29,7 +29,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "examples/courses",
         ],
     ),
+    ("tests/fuzz/libfuzzer", &["tests/fuzz"]),
 ];
+
+/// Who drives the house from outside and may name all of it.
+const ANYTHING: &[&str] = &["bench", "tests/fuzz"];
+
+/// Packages that are no members, because a tool of their own builds them; each is a workspace of
+/// its own.
+const APART: &[&str] = &["tests/fuzz/libfuzzer"];
 
 /// Foreign crates that one crate of ours contains, and who else may name them. A trailing `(dev)`
 /// means in `[dev-dependencies]` only.
@@ -129,7 +137,7 @@ pub(crate) fn contained(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// Every package is a member and takes edition, rust-version, license, lints and the versions of
+/// Every package but those in [`APART`] is a member and takes edition, rust-version, license, lints and the versions of
 /// its dependencies from the workspace; the workspace forbids unsafe code.
 pub(crate) fn inherited(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -152,6 +160,12 @@ pub(crate) fn inherited(tree: &Tree) -> Vec<Finding> {
         let Some(manifest) = parse(tree, folder) else {
             continue;
         };
+        if APART.contains(&folder) {
+            if at(&manifest, &["workspace"]).is_none() {
+                found.push(Finding::new(&path, 1, "must be a workspace of its own"));
+            }
+            continue;
+        }
         if folder != "." && !members.contains(&folder) {
             found.push(Finding::new(&path, 1, "is no member of the workspace"));
         }
@@ -229,11 +243,11 @@ fn dependencies(manifest: &Table) -> Vec<Dependency> {
 
 fn may_know(folder: &str, target: &str) -> bool {
     let listed = MAY_KNOW.iter().find(|(name, _)| *name == folder);
-    folder == "bench" || listed.is_some_and(|(_, allowed)| allowed.contains(&target))
+    ANYTHING.contains(&folder) || listed.is_some_and(|(_, allowed)| allowed.contains(&target))
 }
 
 fn known(folder: &str) -> bool {
-    folder == "bench"
+    ANYTHING.contains(&folder)
         || folder.starts_with("examples/")
         || MAY_KNOW.iter().any(|(name, _)| *name == folder)
 }

@@ -112,7 +112,20 @@ fn broken_manifests(
     let pinned: Rule = manifests::pinned;
     let own_version = kernel("") + "serde = \"1\"\n";
     let root = root_manifest();
+    let apart = "[package]\nname = \"provost-libfuzzer\"\n[dependencies]\n";
     vec![
+        breach(
+            know,
+            "tests/fuzz/libfuzzer/Cargo.toml",
+            &format!("{apart}provost-store = \"1\"\n[workspace]\n"),
+            "tests/fuzz/libfuzzer may not know store",
+        ),
+        breach(
+            inherited,
+            "tests/fuzz/libfuzzer/Cargo.toml",
+            apart,
+            "must be a workspace of its own",
+        ),
         breach(
             know,
             "kernel/Cargo.toml",
