@@ -6,9 +6,14 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use provost_store::Store;
 use serde_json::Value;
 
-use crate::{fixture::Fixture, written};
+use crate::{
+    answers::options,
+    fixture::Fixture,
+    written::{self, SEGMENT_BYTES},
+};
 
 #[test]
 fn what_is_written_today_has_the_formats_of_the_newest_fixture() {
@@ -27,6 +32,20 @@ fn what_is_written_today_has_the_formats_of_the_newest_fixture() {
             newest.version
         );
     }
+}
+
+#[test]
+fn the_state_of_the_newest_fixture_is_used_as_it_is() {
+    let newest = Fixture::all("store").pop().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    newest.unpack(folder.path());
+    let (_store, opened) = Store::open(folder.path(), options(SEGMENT_BYTES)).unwrap();
+    assert_eq!(
+        (opened.rebuilt, opened.indexes_rebuilt, opened.replayed),
+        (None, 0, 0),
+        "the state or the indexes have a format that {} does not show: add a fixture",
+        newest.version
+    );
 }
 
 /// The format of each kind of file in a folder, as its first bytes say it.

@@ -2,7 +2,11 @@
 //! a marker. Shared by the program that makes fixtures and by the test that compares them with what
 //! is written today.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use provost_journal::{Journal, Keep, Options, Position, Record};
 use provost_protocol::{Timestamp, event::Event};
@@ -48,7 +52,32 @@ pub(crate) fn store(dir: &Path) {
             appended += 1;
         }
     }
+    settle(&dir.join("journal"));
     store.close(PATIENCE).unwrap();
+}
+
+/// Waits until everything that is sealed has the form in which it stays.
+fn settle(journal: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_settled(journal) {
+        assert!(Instant::now() < deadline, "the segments are not compressed");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+fn is_settled(journal: &Path) -> bool {
+    let entries = fs::read_dir(journal).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    let ending = |end: &str| -> Vec<&str> {
+        let stems = names.iter().filter_map(|name| name.strip_suffix(end));
+        stems.collect()
+    };
+    let sealed = ending(".segz");
+    // One segment is still written, and only that one is as it was written.
+    ending(".seg").len() == 1 && ending(".idx") == sealed && !sealed.is_empty()
 }
 
 /// Writes what a connector's spool keeps its events in: a journal whose oldest segments are gone.
