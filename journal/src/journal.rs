@@ -274,11 +274,12 @@ impl Journal {
 
 /// Makes the folder if needed, durably, and takes its lock; `None` when somebody has it.
 fn prepare(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
-    if disk.create_dir(dir)? {
-        match dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => disk.sync_dir(parent)?,
-            Some(_) | None => disk.sync_dir(Path::new("."))?,
-        }
+    disk.create_dir(dir)?;
+    // Also if it was there: whoever made it may have ended before its name was durable, and with
+    // the name a power cut would take everything in it.
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => disk.sync_dir(parent)?,
+        Some(_) | None => disk.sync_dir(Path::new("."))?,
     }
     disk.try_lock(&dir.join(LOCK_NAME))
 }

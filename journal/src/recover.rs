@@ -24,16 +24,18 @@
 //! the one after it is missing.
 //!
 //! What survives: after a kill, groups may stand in the file that were written and never synced.
-//! They are kept, and the last segment and the folder are synced before anything is reported.
+//! They are kept, and the last segment and the folder are synced before anything is reported; the
+//! last group is written again first, because a sync that failed may have left it in the page cache
+//! alone, where no later sync would see it.
 //! Unfinished compressed copies are removed, once everything else is known to be whole.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{collections::BTreeMap, io, ops::Range, sync::Arc};
 
 use tracing::{info, warn};
 
 use crate::{
     chain::{Chain, later_header},
-    convert::to_u64,
+    convert::{to_u64, to_usize},
     damage::locate,
     disk::{Access, DiskFile},
     flaw::{Fault, Flaw},
@@ -74,7 +76,7 @@ pub(crate) fn recover(folder: &Folder, options: &Options) -> Result<Recovered, O
         sealed.insert(number, follow(folder, number, &mut chain)?);
     }
     let mut window = enter(folder, active, &mut chain)?;
-    let whole = scan_last(&mut window, &mut chain, unborn.is_none())?;
+    let (last, whole) = scan_last(&mut window, &mut chain, unborn.is_none())?;
     let file = folder
         .open_raw(active, Access::Write)
         .map_err(io_error("opening a segment"))?;
@@ -91,6 +93,7 @@ pub(crate) fn recover(folder: &Folder, options: &Options) -> Result<Recovered, O
         cut = Some(remove_unborn(folder, unborn)?);
     }
     remove_leftovers(folder, &listing)?;
+    write_again(&mut window, file.as_ref(), last..chain.offset)?;
     file.sync_all()
         .map_err(io_error("syncing the last segment"))?;
     folder.sync().map_err(io_error("syncing the folder"))?;
@@ -263,11 +266,19 @@ fn window(folder: &Folder, number: u64) -> Result<Window, OpenError> {
     window.map_err(|fault| refuse(open_failure(number, fault)))
 }
 
-/// Follows the last segment, everything checked. Says whether it is whole to the end of the file;
-/// if not, what follows `chain.offset` is a torn tail.
-fn scan_last(window: &mut Window, chain: &mut Chain, may_be_torn: bool) -> Result<bool, OpenError> {
+/// Follows the last segment, everything checked. Says where its last group starts (or its header,
+/// if it has none), and whether it is whole to the end of the file; if not, what follows
+/// `chain.offset` is a torn tail.
+fn scan_last(
+    window: &mut Window,
+    chain: &mut Chain,
+    may_be_torn: bool,
+) -> Result<(u64, bool), OpenError> {
+    let mut last = 0;
     while chain.offset < window.limit() {
+        let start = chain.offset;
         let Err(fault) = chain.take(window) else {
+            last = start;
             continue;
         };
         let torn = match &fault {
@@ -278,12 +289,28 @@ fn scan_last(window: &mut Window, chain: &mut Chain, may_be_torn: bool) -> Resul
             Fault::Flaw(_) | Fault::Stored(_) | Fault::Io(_) => false,
         };
         return if torn {
-            Ok(false)
+            Ok((last, false))
         } else {
             Err(refuse(locate(window, chain.offset, fault)))
         };
     }
-    Ok(true)
+    Ok((last, true))
+}
+
+/// Writes what was written last once more, the same bytes, so that the sync which follows covers
+/// it. If an earlier sync of it failed, the page cache shows it as whole and clean, and no later
+/// sync would ever write it: it would be answered from, built upon, and gone with the power.
+fn write_again(
+    window: &mut Window,
+    file: &dyn DiskFile,
+    place: Range<u64>,
+) -> Result<(), OpenError> {
+    let number = window.file().number;
+    let bytes = window
+        .slice(place.start, to_usize(place.end - place.start))
+        .map_err(|fault| refuse(open_failure(number, fault)))?;
+    file.write_at(place.start, bytes)
+        .map_err(io_error("writing the last group again"))
 }
 
 /// That a segment is not there.

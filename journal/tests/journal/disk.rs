@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -31,6 +32,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 struct Inner {
     faults: Vec<Fault>,
     calls: Vec<String>,
+    written: Vec<Range<u64>>,
     free: Option<u64>,
     calls_left: Option<usize>,
     hook: Option<(String, Hook)>,
@@ -67,6 +69,11 @@ impl FaultyDisk {
     /// What was asked since the last time.
     pub(crate) fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().calls)
+    }
+
+    /// Which bytes were written since the last time, whole writes only.
+    pub(crate) fn written(&self) -> Vec<Range<u64>> {
+        std::mem::take(&mut self.0.lock().unwrap().written)
     }
 
     fn call(&self, what: &str, path: &Path) -> io::Result<()> {
@@ -182,7 +189,11 @@ impl DiskFile for FaultyFile {
                 .write_at(offset, &bytes[..count.min(bytes.len())])?;
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
-        self.file.write_at(offset, bytes)
+        self.file.write_at(offset, bytes)?;
+        let length = u64::try_from(bytes.len()).unwrap();
+        let mut inner = self.disk.0.lock().unwrap();
+        inner.written.push(offset..offset + length);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {

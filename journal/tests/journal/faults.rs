@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use provost_journal::{AppendError, Journal, Keep, Options, Record};
+use provost_journal::{AppendError, Journal, Keep, OpenError, Options, Position, Record};
 
 use crate::{
     disk::{Fault, FaultyDisk},
@@ -152,10 +152,75 @@ fn what_a_killed_process_left_unsynced_is_synced_before_it_is_reported() {
     drop(open_on(&disk, &folder));
     disk.calls();
     open_on(&disk, &folder);
-    assert_eq!(
-        disk.calls(),
-        ["sync_all 0000000000000001.seg", "sync_dir journal"]
+    assert_eq!(disk.calls(), calls_of_an_open(&folder));
+}
+
+/// A sync that failed leaves the pages clean: only bytes that are written again are synced again.
+#[test]
+fn what_a_failed_sync_left_in_the_page_cache_alone_is_written_again_before_it_is_believed() {
+    for setup in [0, 1] {
+        let (disk, folder) = (FaultyDisk::default(), Folder::new());
+        let mut journal = open_on(&disk, &folder);
+        for seq in 0..setup {
+            journal.append(&[record(seq)]).unwrap();
+        }
+        let start = journal.end().offset;
+        disk.fail(Fault::SyncData);
+        let failed = journal.append(&records(7..9));
+        assert!(matches!(failed, Err(AppendError::Fatal { .. })));
+        drop(journal);
+        let end = u64::try_from(folder.read(1).len()).unwrap();
+        disk.written();
+        disk.calls();
+        let journal = open_on(&disk, &folder);
+        assert_eq!(disk.calls(), calls_of_an_open(&folder));
+        assert_eq!(disk.written(), [start..end], "the last group, whole");
+        assert_eq!(seqs(&journal).len(), usize::try_from(setup).unwrap() + 2);
+    }
+}
+
+#[test]
+fn a_new_segment_whose_sync_failed_is_written_again_before_it_takes_a_group() {
+    let (disk, folder) = (FaultyDisk::default(), Folder::with_segments_of(1024));
+    let mut journal = open_on(&disk, &folder);
+    journal.append(&[large()]).unwrap();
+    disk.fail(Fault::SyncAll);
+    assert!(matches!(
+        journal.append(&[large()]),
+        Err(AppendError::Fatal { .. })
+    ));
+    drop(journal);
+    disk.written();
+    assert_eq!(open_on(&disk, &folder).end(), Position::new(2, 64));
+    assert_eq!(disk.written(), [0..64], "its header");
+}
+
+#[test]
+fn a_folder_whose_name_was_not_synced_is_synced_by_the_next_open() {
+    let (disk, folder) = (FaultyDisk::default(), Folder::new());
+    disk.fail(Fault::SyncDir);
+    let failed = Journal::open_on(
+        Arc::new(disk.clone()),
+        folder.path(),
+        folder.options.clone(),
     );
+    assert!(matches!(failed, Err(OpenError::Io { .. })), "{failed:?}");
+    assert!(folder.path().is_dir());
+    disk.calls();
+    open_on(&disk, &folder);
+    assert_eq!(disk.calls()[0], calls_of_an_open(&folder)[0]);
+}
+
+/// What opening a journal of one whole segment asks the disk to do.
+fn calls_of_an_open(folder: &Folder) -> [String; 4] {
+    let path = folder.path();
+    let parent = path.parent().unwrap().file_name().unwrap();
+    [
+        format!("sync_dir {}", parent.to_string_lossy()),
+        "write 0000000000000001.seg".to_owned(),
+        "sync_all 0000000000000001.seg".to_owned(),
+        "sync_dir journal".to_owned(),
+    ]
 }
 
 #[test]
