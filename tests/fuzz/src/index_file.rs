@@ -28,8 +28,8 @@ fn sizes(dir: &Path) -> Option<Vec<(TenantId, u64, usize)>> {
             free_bytes_min: 0,
             ..provost_journal::Options::default()
         },
-        rebuild: false,
-        fatal: Arc::new(|why| panic!("the store failed: {why}")),
+        compress: false,
+        ..Options::new(Arc::new(|why| panic!("the store failed: {why}")))
     };
     let (store, _) = Store::open(dir, options).ok()?;
     let runtime = tokio::runtime::Builder::new_current_thread().build();

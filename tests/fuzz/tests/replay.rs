@@ -51,6 +51,18 @@ fn every_seed_is_taken_without_a_panic() {
 }
 
 #[test]
+fn the_good_seed_of_a_compressed_segment_is_one_the_journal_reads() {
+    let (bytes, records) = provost_fuzz::journal_segz::good();
+    assert!(records > 2);
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        fs::write(corpus().join("journal_segz/good"), &bytes).unwrap();
+    }
+    let seed = fs::read(corpus().join("journal_segz/good")).unwrap();
+    // Another release of zstd may find other bytes for the same content.
+    assert_eq!(seed[..HEADER_BYTES], bytes[..HEADER_BYTES]);
+}
+
+#[test]
 fn arbitrary_bytes_are_taken_without_a_panic() {
     bounded();
     for entry in ENTRIES {
@@ -168,6 +180,9 @@ fn assert_small() {
         .unwrap();
     assert!(peak < RESIDENT_KIB_MAX, "{peak} KiB");
 }
+
+/// Magic, version, flags and number of a compressed segment.
+const HEADER_BYTES: usize = 20;
 
 /// Longer inputs are made of the seeds.
 const BYTES_MAX: usize = 4_096;
