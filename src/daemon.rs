@@ -122,6 +122,7 @@ async fn serve(
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         license_signer: Arc::clone(&signers.license) as _,
+        checkpoint_signer: Arc::clone(&signers.checkpoint) as _,
         standing: Arc::clone(&certificates) as _,
         install: install.install_id,
         trust_bundle: KeyId::of(&authority.root_sha256()).to_string(),

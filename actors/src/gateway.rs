@@ -6,6 +6,7 @@
 mod admissions;
 mod audit;
 mod check;
+mod checkpoint;
 mod heartbeat;
 mod peer;
 mod resolve;
@@ -234,6 +235,15 @@ impl Gateway {
                 let meta = peer.meta(correlation_id);
                 let text = acted.issue_license(licensee, meta).await;
                 text.map(Outcome::License).map_err(|error| error.problem())
+            }
+            Operation::Checkpoint { held } => {
+                let asking = checkpoint::Asking {
+                    peer,
+                    correlation_id,
+                    known: &known,
+                };
+                let answer = self.checkpoint(&asking, &acted, held).await?;
+                Ok(Outcome::Checkpoint(answer))
             }
         }
     }

@@ -22,6 +22,8 @@ pub struct House {
     pub random: Arc<dyn Random>,
     /// Signs licenses and the time.
     pub license_signer: Arc<dyn Signer>,
+    /// Signs checkpoints of tenants' logs, and nothing else.
+    pub checkpoint_signer: Arc<dyn Signer>,
     /// Says whether a certificate is still good.
     pub standing: Arc<dyn Standing>,
     /// The installation.

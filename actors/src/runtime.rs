@@ -5,6 +5,7 @@
 //! grace before it counts as lost (see [`crate::Directory::sweep`]).
 
 mod actor;
+mod checkpoints;
 mod handle;
 mod silence;
 

@@ -110,7 +110,7 @@ codes! {
     /// The event type is the kernel's own.
     EventTypeReserved = "event_type_reserved", 422, Caller, "types under provost. are the kernel's";
     /// The event's time is further in the future than clocks differ.
-    EventTimeRefused = "event_time_refused", 422, Caller, "correct the clock";
+    EventTimeRefused = "event_time_refused", 422, Caller, "correct the clock: an event may be at most 10 minutes ahead of the kernel's";
     /// The payload is over 48 KiB.
     PayloadTooLarge = "payload_too_large", 422, Caller, "send at most 48 KiB of payload in one event";
     /// The tenant must be served from another region.
@@ -143,6 +143,8 @@ codes! {
     KernelUnreachable = "kernel_unreachable", 503, Time, "the link to the kernel is down; existing sessions go on";
     /// A bug. Nothing about the inside is told.
     Internal = "internal", 500, Operator, "quote the correlation id to the operator";
+    /// The tenant's log is not the one that was shown before; nothing more is signed in its epoch.
+    LogForked = "log_forked", 409, Operator, "the kernel's data is an older copy of itself: restore a backup with `provost backup restore`, which begins a new epoch";
 }
 
 // By hand: the derive does not see the words through the macro, and takes the variants' names.
@@ -278,6 +280,7 @@ mod tests {
             (Code::NotFound, 16),
             (Code::RateLimited, 34),
             (Code::Internal, 42),
+            (Code::LogForked, 43),
         ] {
             assert_eq!(crate::codec::encode(&code).unwrap(), [1, number], "{code}");
         }

@@ -200,6 +200,20 @@ pub enum Operation {
     Audit(Vec<Vec<u8>>),
     /// A fresh license for the tenant.
     PullLicense,
+    /// Where does the tenant's log end, and does it continue what is held?
+    Checkpoint {
+        /// The highest checkpoint held of it.
+        held: Option<HeldCheckpoint>,
+    },
+}
+
+/// A checkpoint as the kernel once signed it: it counts by its signature, not by who shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldCheckpoint {
+    /// The epoch of the log it speaks of.
+    pub epoch: u64,
+    /// The signed note, with size and root.
+    pub note: String,
 }
 
 /// The runtime is alive.
@@ -261,6 +275,20 @@ pub enum Outcome {
     Recorded(Vec<Recorded>),
     /// Answer to a pull: the license file's text.
     License(String),
+    /// Answer to who asks where the log ends.
+    Checkpoint(CheckpointAnswer),
+}
+
+/// Where the tenant's log ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointAnswer {
+    /// The checkpoint, signed (see [`crate::tlog::Checkpoint`]).
+    pub note: String,
+    /// The log's epoch.
+    pub epoch: u64,
+    /// The proof that the log continues what is held (RFC 6962, section 2.1.2). Empty where that
+    /// is the whole log, where nothing is held, and where a restore lost some of it.
+    pub consistency: Vec<crate::tlog::Hash>,
 }
 
 /// Answer to a heartbeat.

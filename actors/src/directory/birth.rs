@@ -89,6 +89,7 @@ pub(super) async fn runtime(
         session: shown.connected.then_some(shown.generation),
         status,
         health_reported: None,
+        checkpoints: Default::default(),
     })
 }
 

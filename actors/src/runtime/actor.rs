@@ -16,6 +16,7 @@ use provost_protocol::{
 use tokio::sync::watch;
 
 use super::{
+    checkpoints::Checkpoints,
     handle::{BeatAnswer, Live, Opened},
     silence::LOST_AGAIN_MS,
 };
@@ -38,6 +39,7 @@ pub(crate) struct RuntimeActor {
     pub(crate) pulse: Pulse,
     pub(crate) session: Option<u64>,
     pub(crate) health_reported: Option<Timestamp>,
+    pub(crate) checkpoints: Checkpoints,
     /// What the log said last of its status: the view says nothing while its tenant is rebuilt.
     pub(crate) status: RuntimeStatus,
     /// Keeps the tenant awake: what this actor sees is its view, and it reports there.

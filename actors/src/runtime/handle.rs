@@ -14,7 +14,10 @@ use provost_protocol::{
 };
 use tokio::sync::watch;
 
-use super::actor::{Beat, CloseSession, OpenSession, RuntimeActor, Tick};
+use super::{
+    actor::{Beat, CloseSession, OpenSession, RuntimeActor, Tick},
+    checkpoints::TakeCheckpoint,
+};
 use crate::{Guarded, Health as ActorHealth, TenantError, ask::tell};
 
 /// A runtime, from outside. Cheap to clone; knows how long to wait.
@@ -149,6 +152,12 @@ impl RuntimeHandle {
                 PATIENCE,
             )
             .await?)
+    }
+
+    /// Takes one of the checkpoints that may be signed for it, or says in how many milliseconds
+    /// there is one.
+    pub(crate) async fn take_checkpoint(&self) -> Result<Result<(), u64>, TenantError> {
+        Ok(self.actor.ask(TakeCheckpoint, PATIENCE).await?)
     }
 
     /// Says that a session has ended.

@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod checkpoint;
 mod liveness;
 mod people;
 mod pipeline;

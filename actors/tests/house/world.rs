@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use provost_actors::{
     Clock, Directory, Executed, Gateway, House, Meta, Peer, RestartPolicy, RuntimeClock,
     SeededRandom, Spawner, TenantError, TenantHandle, TimeNote, TokenRefused, TokenVerifier,
@@ -61,6 +62,11 @@ impl World {
         Self::over(self.store.clone(), then)
     }
 
+    /// Another house over another store, as after the data was replaced.
+    pub(crate) fn over_copy(&self, store: Gate) -> Self {
+        Self::over(store, self.clock.now())
+    }
+
     fn over(store: Gate, now: Timestamp) -> Self {
         let standing = Arc::new(Revoked::default());
         let clock = RuntimeClock::starting_at(now);
@@ -69,9 +75,10 @@ impl World {
             backend: Arc::new(store.clone()),
             clock: Arc::new(clock),
             random: Arc::new(SeededRandom::new(seed)),
-            license_signer: Arc::new(Stamp),
+            license_signer: Arc::new(Stamp::new(7)),
+            checkpoint_signer: Arc::new(Stamp::new(CHECKPOINT_KEY)),
             standing: standing.clone(),
-            install: InstallId::from_parts(START, [1; 10]),
+            install: install(),
             trust_bundle: "bundle-1".to_owned(),
             region: None,
             time_note: TimeNote::default(),
@@ -255,6 +262,10 @@ pub(crate) async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }
 
+pub(crate) fn install() -> InstallId {
+    InstallId::from_parts(START, [1; 10])
+}
+
 pub(crate) fn tenant_id(number: u8) -> TenantId {
     TenantId::from_parts(START, [number; 10])
 }
@@ -363,9 +374,15 @@ impl Standing for Revoked {
     }
 }
 
-/// Signs with a constant: nobody here verifies.
+/// Signs with a key of a fixed seed.
 #[derive(Debug)]
-struct Stamp;
+pub(crate) struct Stamp(SigningKey);
+
+impl Stamp {
+    pub(crate) fn new(seed: u8) -> Self {
+        Self(SigningKey::from_bytes(&[seed; 32]))
+    }
+}
 
 impl Signer for Stamp {
     fn key_id(&self) -> KeyId {
@@ -373,11 +390,11 @@ impl Signer for Stamp {
     }
 
     fn public_key(&self) -> [u8; 32] {
-        [7; 32]
+        self.0.verifying_key().to_bytes()
     }
 
-    fn sign(&self, _: &[u8]) -> [u8; 64] {
-        [1; 64]
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
     }
 }
 
@@ -411,6 +428,9 @@ impl TokenVerifier for Words {
         Box::pin(std::future::ready(answer))
     }
 }
+
+/// The seed of the key that signs checkpoints.
+pub(crate) const CHECKPOINT_KEY: u8 = 6;
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 

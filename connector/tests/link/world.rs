@@ -12,7 +12,7 @@ use provost_certs::{
 };
 use provost_connector::{Clock, Config, Connector};
 use provost_protocol::{
-    RuntimeId, TenantId, Timestamp, codec,
+    Code, Problem, RuntimeId, TenantId, Timestamp, codec,
     enrolment::{EnrolAnswer, EnrolRequest, PublicKeyEntry},
     entity::*,
     frame::{FRAME_BYTES_MAX, FrameDecoder},
@@ -285,6 +285,9 @@ impl Peer {
                             })
                             .collect(),
                     ),
+                    Operation::Checkpoint { .. } => {
+                        Outcome::Refused(Problem::new(Code::RateLimited, "later"))
+                    }
                     Operation::Check(_) | Operation::Resolve(_) => {
                         panic!("the kernel is asked what the connector should know")
                     }

@@ -14,9 +14,10 @@ use provost_protocol::{
     frame::{FRAME_BYTES_MAX, FrameDecoder},
     verdict::{Limits, Reason, Verdict},
     wire::{
-        Answer, Beat, Check, ClientMessage, Confirm, DesiredLimit, DesiredState, Goodbye,
-        Heartbeat, HeldRevision, Hello, IN_FLIGHT_MAX, Operation, Outcome, Recorded, Request,
-        Resolve, Resolved, ResolvedEntitlement, ServerMessage, Welcome, WirePolicies,
+        Answer, Beat, Check, CheckpointAnswer, ClientMessage, Confirm, DesiredLimit, DesiredState,
+        Goodbye, Heartbeat, HeldCheckpoint, HeldRevision, Hello, IN_FLIGHT_MAX, Operation, Outcome,
+        Recorded, Request, Resolve, Resolved, ResolvedEntitlement, ServerMessage, Welcome,
+        WirePolicies,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -68,6 +69,12 @@ table!(operations: Operation {
     Operation::PullLicense => {
         "pull-license": Operation::PullLicense,
     }
+    Operation::Checkpoint { .. } => {
+        "checkpoint": Operation::Checkpoint {
+            held: Some(HeldCheckpoint { epoch: 1_795_325_728, note: CHECKPOINT.to_owned() }),
+        },
+        "checkpoint-first": Operation::Checkpoint { held: None },
+    }
 });
 
 table!(outcomes: Outcome {
@@ -104,6 +111,13 @@ table!(outcomes: Outcome {
     }
     Outcome::License(_) => {
         "license": Outcome::License("-----BEGIN LICENSE FILE-----\n".to_owned()),
+    }
+    Outcome::Checkpoint(_) => {
+        "checkpoint": Outcome::Checkpoint(CheckpointAnswer {
+            note: CHECKPOINT.to_owned(),
+            epoch: 1_795_325_728,
+            consistency: vec![[0x5a; 32], [0xa5; 32]],
+        }),
     }
 });
 
@@ -358,6 +372,13 @@ fn resolved() -> Resolved {
         token_expires: time("2026-11-22T06:35:28Z"),
     }
 }
+
+/// The shape of a checkpoint; its signature is for the eye only.
+const CHECKPOINT: &str = "01935a2b-6c00-7a00-8c00-000000000001/audit/\
+    01935a2b-6c00-7a01-8c00-0000000000a1/1\n\
+    4711\nWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo=\n\n\
+    — 01935a2b-6c00-7a00-8c00-000000000001/audit/\
+    01935a2b-6c00-7a01-8c00-0000000000a1/1 c2lnbmF0dXJl\n";
 
 /// Short enough to read beside a table of the fields.
 const HEX_BYTES_PER_LINE: usize = 32;

@@ -275,6 +275,7 @@ fn house(backend: Arc<dyn Backend>) -> House {
         clock: Arc::new(SystemClock),
         random: Arc::new(SeededRandom::new(1)),
         license_signer: Arc::new(key()),
+        checkpoint_signer: Arc::new(key()),
         standing: Arc::new(Certificates::new()),
         install: InstallId::from_parts(Timestamp::EPOCH, [1; 10]),
         trust_bundle: "bundle".to_owned(),
