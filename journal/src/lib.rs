@@ -15,7 +15,8 @@
 //!   and `segment`.
 //!
 //! It will never change a byte that was acknowledged, retry an `fsync`, repair by leaving something
-//! out, or keep more in memory than one group and one window of a file for each reader.
+//! out, or keep more in memory than one group and one window of a file for each reader, and four
+//! blocks of each compressed segment that is open.
 //! Everything it does to the disk goes through [`disk::Disk`].
 //!
 //! ```

@@ -93,7 +93,7 @@ impl Reader {
     /// [`ReadError`]: there is no such segment, or the disk failed.
     pub fn open_stored(&self, number: u64) -> Result<(Segment, Arc<dyn DiskFile>), ReadError> {
         self.refuse_unknown(number)?;
-        let failed = |error: io::Error| open_failure(number, error.into());
+        let failed = |error: io::Error| self.open_failure(number, error.into());
         let (compressed, file) = self.folder.open_file(number).map_err(failed)?;
         let bytes = if compressed || self.shared.is_sealed(number) {
             file.length().map_err(failed)?
@@ -112,7 +112,7 @@ impl Reader {
     /// [`ReadError`]: there is no such segment, it is damaged, or the disk failed.
     pub fn open_bytes(&self, number: u64) -> Result<(u64, Arc<dyn DiskFile>), ReadError> {
         self.refuse_unknown(number)?;
-        let failed = |fault: Fault| open_failure(number, fault);
+        let failed = |fault: Fault| self.open_failure(number, fault);
         let end = self.end();
         let file = self.folder.open(number).map_err(failed)?;
         let length = if number == end.segment {
@@ -170,7 +170,16 @@ impl Reader {
     /// A segment's file, kept open for the next read.
     pub(crate) fn file(&self, number: u64) -> Result<SegmentFile, ReadError> {
         let opened = self.shared.file(&self.folder, number);
-        opened.map_err(|fault| open_failure(number, fault))
+        opened.map_err(|fault| self.open_failure(number, fault))
+    }
+
+    /// What it is called that a segment could not be opened: one that was forgotten meanwhile is
+    /// no damage.
+    pub(crate) fn open_failure(&self, number: u64, fault: Fault) -> ReadError {
+        match self.refuse_unknown(number) {
+            Ok(()) => open_failure(number, fault),
+            Err(forgotten) => forgotten,
+        }
     }
 
     pub(crate) fn refuse_unknown(&self, number: u64) -> Result<(), ReadError> {

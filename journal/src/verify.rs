@@ -11,7 +11,7 @@ use crate::{
     reader::{ReadError, Reader},
     record::Position,
     segment,
-    stored::{SegmentFile, open_failure},
+    stored::SegmentFile,
     window::Window,
 };
 
@@ -128,7 +128,7 @@ impl Reader {
     /// A window on all of a segment before `end`, opened afresh: nothing that was checked before is
     /// taken for checked. With the name of its file.
     fn whole(&self, number: u64, end: Position) -> Result<(Window, String), ReadError> {
-        let failed = |fault: Fault| open_failure(number, fault);
+        let failed = |fault: Fault| self.open_failure(number, fault);
         let file = self.folder.open(number).map_err(failed)?;
         let limit = if number == end.segment {
             end.offset

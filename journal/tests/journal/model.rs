@@ -1,4 +1,4 @@
-//! Any history of appends, seals, reopenings and torn ends, against a list of numbers.
+//! Any history of appends, seals, reopenings, torn ends and compressions, against a list of numbers.
 
 use proptest::prelude::*;
 
@@ -13,6 +13,8 @@ enum Step {
     Tear(u64),
     /// A crash before the header of a new segment is whole.
     TearNewSegment(usize),
+    /// The newest sealed segment but so many is compressed.
+    Compress(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -22,6 +24,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Reopen),
         2 => (0_u64..=1000).prop_map(Step::Tear),
         1 => (0_usize..64).prop_map(Step::TearNewSegment),
+        2 => (1_u64..5).prop_map(Step::Compress),
     ];
     proptest::collection::vec(step, 1..40)
 }
@@ -70,6 +73,11 @@ fn check(segment_bytes: u64, history: &[Step]) -> Result<(), TestCaseError> {
                 drop(journal);
                 folder.write(next, &vec![0; *bytes]);
                 journal = folder.open().0;
+            }
+            Step::Compress(before) => {
+                let segment = journal.end().segment.saturating_sub(*before);
+                let compressed = journal.reader().compress(segment);
+                prop_assert_eq!(compressed.is_ok(), segment > 0);
             }
         }
         prop_assert_eq!(seqs(&journal), (0..acknowledged).collect::<Vec<_>>());
