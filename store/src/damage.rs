@@ -1,6 +1,10 @@
 //! Damage in the journal, named so that somebody can act: which file, where, whose events.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use provost_protocol::TenantId;
 
@@ -19,6 +23,40 @@ pub struct Damage {
 
 /// Hears of damage that is found while the store is in use.
 pub type DamageHook = Arc<dyn Fn(&Damage) + Send + Sync>;
+
+/// Tells of damage, of each place once.
+pub(crate) struct Alarm {
+    hook: DamageHook,
+    told: Mutex<BTreeSet<(String, u64)>>,
+}
+
+impl Alarm {
+    pub(crate) fn new(hook: DamageHook) -> Self {
+        Self {
+            hook,
+            told: Mutex::default(),
+        }
+    }
+
+    /// Logs the damage and tells whoever listens.
+    pub(crate) fn tell(&self, damage: &Damage) {
+        let place = (damage.file.clone(), damage.offset);
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() >= TOLD_MAX || !told.insert(place) {
+                return;
+            }
+        }
+        damage.log();
+        (self.hook)(damage);
+    }
+}
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alarm").finish_non_exhaustive()
+    }
+}
 
 impl Damage {
     /// Writes the one line that an operator searches for.
@@ -61,6 +99,9 @@ impl fmt::Display for Damage {
         }
     }
 }
+
+/// A disk that fails everywhere is told of so often, and then everybody knows.
+const TOLD_MAX: usize = 1_024;
 
 /// A line stays a line; the rest stands in [`Damage::tenants`].
 const TENANTS_NAMED: usize = 16;

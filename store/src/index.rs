@@ -66,7 +66,7 @@ use roaring::RoaringBitmap;
 pub use self::lookup::{event_lookup, idempotency_lookup, lookup_keys};
 pub(crate) use self::{
     growing::{Growing, GrowingTable},
-    layout::{Span, stored_level},
+    layout::{Span, stored_level, stored_levels},
     lookup::{lookup_term, query_terms},
     sealed::{Sealed, SealedTable},
     search::{Entry, Filter, newest},
@@ -94,6 +94,32 @@ pub(crate) trait Table {
 
     /// The tree after the last event here.
     fn frontier(&self) -> Result<Frontier, IndexError>;
+}
+
+impl<T: Table + ?Sized> Table for &T {
+    fn span(&self) -> Span {
+        (**self).span()
+    }
+
+    fn matching(&self, terms: &[u64]) -> Result<Matching, IndexError> {
+        (**self).matching(terms)
+    }
+
+    fn offsets(&self, from: u32, count: u32) -> Result<Vec<u32>, IndexError> {
+        (**self).offsets(from, count)
+    }
+
+    fn times(&self, from: u32, count: u32) -> Result<Vec<i64>, IndexError> {
+        (**self).times(from, count)
+    }
+
+    fn nodes(&self, level: u8, index: u64, count: u32) -> Result<Vec<Hash>, IndexError> {
+        (**self).nodes(level, index, count)
+    }
+
+    fn frontier(&self) -> Result<Frontier, IndexError> {
+        (**self).frontier()
+    }
 }
 
 /// Events of one table, by their numbers.

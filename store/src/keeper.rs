@@ -19,7 +19,6 @@ use std::{
 use provost_journal::CompressError;
 
 use crate::{
-    damage::{Damage, DamageHook},
     doubt::Doubt,
     ended::{Ended, Ends},
     segments::{Checked, Segments},
@@ -43,7 +42,6 @@ pub(crate) struct Duties {
     /// Segments that the start did not check, the next one at the front.
     pub(crate) unchecked: VecDeque<u64>,
     pub(crate) compress: bool,
-    pub(crate) damaged: DamageHook,
     pub(crate) fatal: FatalHook,
 }
 
@@ -127,15 +125,10 @@ impl Work {
         };
         match self.duties.segments.check(segment) {
             Ok(Checked::Whole | Checked::IndexRebuilt) => {}
-            Ok(Checked::Damaged(damage)) => self.tell(&damage),
+            Ok(Checked::Damaged(damage)) => self.duties.segments.tell(&damage),
             Err(error) => tracing::warn!(segment, %error, "a segment could not be checked"),
         }
         true
-    }
-
-    fn tell(&self, damage: &Damage) {
-        damage.log();
-        (self.duties.damaged)(damage);
     }
 
     /// Compresses one sealed segment; says whether there was one.
@@ -165,7 +158,7 @@ impl Work {
             Err(CompressError::Read(error)) => {
                 self.given_up.push(segment);
                 match self.duties.segments.name(&error) {
-                    Some(damage) => self.tell(&damage),
+                    Some(damage) => self.duties.segments.tell(&damage),
                     None => tracing::warn!(segment, %error, "a segment could not be compressed"),
                 }
             }

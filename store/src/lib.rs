@@ -39,6 +39,7 @@ mod readers;
 mod segments;
 mod store;
 mod value;
+mod verify;
 mod writer;
 
 pub use backend::{
@@ -53,4 +54,5 @@ pub use open::{OpenError, Opened, Options, Replay, state_folder};
 pub use provost_protocol::tlog as merkle;
 pub use query::{QUERY_EVENTS_MAX, Query, QueryPage};
 pub use store::{CloseError, Store};
+pub use verify::{Progress, VerifyError, VerifyReport, verify};
 pub use writer::FatalHook;

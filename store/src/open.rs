@@ -17,7 +17,7 @@ use provost_protocol::envelope::Envelope;
 
 use crate::{
     backend::ReadError,
-    damage::{Damage, DamageHook},
+    damage::{Alarm, Damage, DamageHook},
     db::{Db, DbError},
     doubt::Doubt,
     fail_points,
@@ -25,7 +25,7 @@ use crate::{
     marker::{Marker, Phase, Trust, boot_id},
     projector::Projector,
     readers::Readers,
-    segments::{Checked, Segments, damaged},
+    segments::{Checked, Segments, damaged, name_closed},
     store::{Closing, Parts, Store},
     writer::{Care, FatalHook, StoreSink, start_applier},
 };
@@ -77,7 +77,7 @@ pub enum OpenError {
     #[error("the journal cannot be replayed")]
     Replay(#[from] ReadError),
     /// Stored bytes of a segment are not what was written.
-    #[error("the journal is damaged: {0}")]
+    #[error("the journal is damaged: {0}; {REPAIR_HINT}")]
     Damaged(Damage),
     /// The state does not even open after a rebuild.
     #[error("the state does not open: {0}")]
@@ -95,6 +95,19 @@ pub struct Replay {
     pub replayed: u64,
     /// How far into the journal that is.
     pub at: Position,
+    /// Events in the journal; fewer are replayed where the state holds some of them already.
+    pub total: u64,
+}
+
+impl Replay {
+    /// So far; how much there is in all is for whoever knows the journal.
+    const fn up_to(replayed: u64, at: Position) -> Self {
+        Self {
+            replayed,
+            at,
+            total: replayed,
+        }
+    }
 }
 
 /// What opening found and did.
@@ -139,10 +152,16 @@ impl Store {
             dir.join(JOURNAL),
             options.journal,
         )
-        .map_err(OpenError::Journal)?;
-        let reader = journal.reader();
-        let (db, rebuilt, replayed) = open_state(dir, &reader, options.rebuild, tell)?;
-        let segments = Segments::open(reader, options.disk)?;
+        .map_err(|error| OpenError::of_journal(error, &options.disk, dir))?;
+        let log = Log {
+            reader: journal.reader(),
+            disk: options.disk,
+            dir: dir.to_path_buf(),
+        };
+        let total = recovery.records;
+        let tell: &mut dyn FnMut(Replay) = &mut |replay| tell(Replay { total, ..replay });
+        let (db, rebuilt, replayed) = open_state(&log, options.rebuild, tell)?;
+        let segments = Segments::open(log.reader, log.disk, Alarm::new(options.damaged))?;
         let segments = Arc::new(segments);
         let unchecked = check_stored(&segments, options.start_check)?;
         let indexes_rebuilt = segments.rebuilt();
@@ -151,7 +170,6 @@ impl Store {
             segments: Arc::clone(&segments),
             unchecked,
             compress: options.compress,
-            damaged: options.damaged,
             fatal: Arc::clone(&options.fatal),
         };
         let (keeper, bell) = Keeper::start(duties, doubt.clone())?;
@@ -197,6 +215,41 @@ impl Store {
     }
 }
 
+/// The journal that a state is brought up to.
+struct Log {
+    reader: Reader,
+    disk: Arc<dyn Disk>,
+    /// The store's folder.
+    dir: PathBuf,
+}
+
+impl OpenError {
+    /// Names whose events are hit, where it is damage.
+    fn of_journal(error: provost_journal::OpenError, disk: &Arc<dyn Disk>, dir: &Path) -> Self {
+        match error {
+            provost_journal::OpenError::Damaged { damage, .. } => {
+                let named = name_closed(disk, &dir.join(JOURNAL), &damage);
+                named.log();
+                Self::Damaged(named)
+            }
+            error => Self::Journal(error),
+        }
+    }
+}
+
+impl Log {
+    fn unread(&self, error: provost_journal::ReadError) -> OpenError {
+        match error {
+            provost_journal::ReadError::Damaged(damage) => {
+                let named = name_closed(&self.disk, &self.dir.join(JOURNAL), &damage);
+                named.log();
+                OpenError::Damaged(named)
+            }
+            error => OpenError::Replay(damaged(error)),
+        }
+    }
+}
+
 /// Why a state was not brought up to the journal's end.
 #[derive(Debug)]
 enum Behind {
@@ -228,11 +281,11 @@ fn check_stored(segments: &Segments, patience: Duration) -> Result<VecDeque<u64>
 /// Opens the state and brings it up to the journal's end; removes it first where it cannot be
 /// trusted.
 fn open_state(
-    dir: &Path,
-    reader: &Reader,
+    log: &Log,
     forced: bool,
     tell: &mut dyn FnMut(Replay),
 ) -> Result<(Db, Option<String>, u64), OpenError> {
+    let dir = &log.dir;
     let state = dir.join(STATE);
     let found = Marker::read(dir);
     let trust = match Marker::judge(found.as_ref(), &boot_id(), state.exists()) {
@@ -243,7 +296,7 @@ fn open_state(
     Marker::of(Phase::Opening).write(dir)?;
     let why = match trust {
         Trust::Rebuild(why) => why.to_owned(),
-        Trust::Keep => match bring_up(dir, &state, reader, tell) {
+        Trust::Keep => match bring_up(log, &state, tell) {
             // All was applied and synced before the marker said so.
             Ok((_, 1..)) if found.is_some_and(|marker| marker.phase == Phase::Closed) => {
                 "the state was closed and is behind the journal".to_owned()
@@ -256,19 +309,15 @@ fn open_state(
     tracing::warn!(reason = %why, "the state is rebuilt from the journal");
     Marker::of(Phase::Opening).write(dir)?;
     remove_state(&state)?;
-    match bring_up(dir, &state, reader, tell) {
+    match bring_up(log, &state, tell) {
         Ok((db, replayed)) => Ok((db, Some(why), replayed)),
         Err(Behind::Open(error)) => Err(error),
         Err(Behind::State(why)) => Err(OpenError::State(why)),
     }
 }
 
-fn bring_up(
-    dir: &Path,
-    state: &Path,
-    reader: &Reader,
-    tell: &mut dyn FnMut(Replay),
-) -> Result<(Db, u64), Behind> {
+fn bring_up(log: &Log, state: &Path, tell: &mut dyn FnMut(Replay)) -> Result<(Db, u64), Behind> {
+    let (dir, reader) = (&log.dir, &log.reader);
     let db = Db::open(state)?;
     if db.watermark()? > Some(reader.end()) {
         let why = "the state is ahead of the journal";
@@ -277,7 +326,7 @@ fn bring_up(
     fail_points::reach(fail_points::STATE_OPENED);
     // The danger of a torn open is over; a replay that is killed goes on where it was.
     Marker::of(Phase::Open).write(dir)?;
-    let replayed = catch_unwind(AssertUnwindSafe(|| replay(&db, reader, tell)));
+    let replayed = catch_unwind(AssertUnwindSafe(|| replay(&db, log, tell)));
     let replayed =
         replayed.map_err(|_| Behind::State("sled panicked in a replay".to_owned()))??;
     Ok((db, replayed))
@@ -291,14 +340,14 @@ fn remove_state(state: &Path) -> std::io::Result<()> {
 }
 
 /// Brings the state up to the journal's end, one batch for each stretch of groups.
-fn replay(db: &Db, reader: &Reader, tell: &mut dyn FnMut(Replay)) -> Result<u64, Behind> {
+fn replay(db: &Db, log: &Log, tell: &mut dyn FnMut(Replay)) -> Result<u64, Behind> {
     let from = db.watermark()?.unwrap_or(Position::START);
     let mut replayed = 0_u64;
     let mut projector = Projector::new(db);
     let mut waiting = 0_usize;
     let mut end = from;
-    for group in reader.groups_from(from) {
-        let group = group.map_err(damaged)?;
+    for group in log.reader.groups_from(from) {
+        let group = group.map_err(|error| Behind::Open(log.unread(error)))?;
         for (_, record) in &group.records {
             let envelope = Envelope::from_bytes(&record.payload).map_err(damaged)?;
             if envelope.tenant != record.tenant || envelope.seq != record.seq {
@@ -314,13 +363,13 @@ fn replay(db: &Db, reader: &Reader, tell: &mut dyn FnMut(Replay)) -> Result<u64,
             fail_points::reach(fail_points::BEFORE_REPLAY_BATCH);
             full.commit(end)?;
             waiting = 0;
-            tell(Replay { replayed, at: end });
+            tell(Replay::up_to(replayed, end));
         }
     }
     if end > from {
         fail_points::reach(fail_points::BEFORE_REPLAY_BATCH);
         projector.commit(end)?;
-        tell(Replay { replayed, at: end });
+        tell(Replay::up_to(replayed, end));
     }
     Ok(replayed)
 }
@@ -360,6 +409,9 @@ impl std::fmt::Debug for Options {
 
 /// With what follows it, a start after a kill stays well under five seconds.
 const START_CHECK: Duration = Duration::from_secs(2);
+
+/// Nothing here repairs by guessing: the bytes were acknowledged to somebody.
+const REPAIR_HINT: &str = "keep a copy of the folder, then restore a backup, or bring this file back from a copy made while the kernel was stopped";
 
 /// Where a store keeps its journal.
 pub(crate) const JOURNAL: &str = "journal";

@@ -24,9 +24,10 @@ use provost_protocol::{
     tlog::{Hash, leaf_hash},
 };
 
-pub(crate) use self::check::Checked;
+pub(crate) use self::check::{Checked, name_closed};
 use crate::{
     backend::ReadError,
+    damage::Alarm,
     index::{Growing, GrowingTable, IndexError, Sealed, SealedTable, Span, Table},
 };
 
@@ -43,6 +44,7 @@ pub(crate) struct Segments {
     writing: Mutex<()>,
     nodes: Mutex<HashMap<(TenantId, u8, u64), Hash>>,
     rebuilt: AtomicU64,
+    alarm: Alarm,
 }
 
 /// The index of a sealed segment.
@@ -88,7 +90,11 @@ impl Held {
 impl Segments {
     /// Opens the indexes beside the segments; builds those that are missing, damaged or of an
     /// earlier format.
-    pub(crate) fn open(reader: Reader, disk: Arc<dyn Disk>) -> Result<Self, ReadError> {
+    pub(crate) fn open(
+        reader: Reader,
+        disk: Arc<dyn Disk>,
+        alarm: Alarm,
+    ) -> Result<Self, ReadError> {
         let active = reader.end().segment;
         let segments = Self {
             reader,
@@ -99,6 +105,7 @@ impl Segments {
             writing: Mutex::default(),
             nodes: Mutex::default(),
             rebuilt: AtomicU64::default(),
+            alarm,
         };
         // Oldest first: what is built again goes on with the trees of the segments before.
         for segment in segments.reader.segments() {
@@ -234,7 +241,7 @@ pub(crate) fn damaged(error: impl std::fmt::Display) -> ReadError {
 }
 
 /// Where the index of a segment stands.
-fn index_path(segment: PathBuf) -> PathBuf {
+pub(crate) fn index_path(segment: PathBuf) -> PathBuf {
     segment.with_extension("idx")
 }
 

@@ -26,9 +26,15 @@ mod log;
 mod model;
 #[path = "store/queries.rs"]
 mod queries;
+#[path = "store/reads.rs"]
+mod reads;
 #[path = "store/rebuild.rs"]
 mod rebuild;
 #[path = "store/rounds.rs"]
 mod rounds;
+#[path = "store/sealed.rs"]
+mod sealed;
+#[path = "store/size.rs"]
+mod size;
 #[path = "store/sled_damage.rs"]
 mod sled_damage;

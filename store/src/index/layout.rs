@@ -183,7 +183,7 @@ impl Header {
 }
 
 /// The levels of inner nodes that are stored, lowest first.
-pub(super) fn stored_levels() -> impl Iterator<Item = u8> {
+pub(crate) fn stored_levels() -> impl Iterator<Item = u8> {
     (4..DENSE_FROM).step_by(4).chain(DENSE_FROM..64)
 }
 

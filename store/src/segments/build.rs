@@ -41,7 +41,10 @@ impl Segments {
     pub(super) fn scan(&self, segment: u64) -> Result<Growing, ReadError> {
         let mut index = Growing::default();
         for item in self.reader.records_from(Position::new(segment, 0)) {
-            let (at, record) = item.map_err(damaged)?;
+            let (at, record) = item.map_err(|error| match self.name(&error) {
+                Some(damage) => damaged(damage),
+                None => damaged(error),
+            })?;
             if at.segment != segment {
                 break;
             }

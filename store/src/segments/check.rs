@@ -1,15 +1,23 @@
 //! Checking what is stored, and naming whose it is.
 
-use std::{collections::BTreeSet, ops::Range, sync::PoisonError};
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    path::Path,
+    sync::{Arc, PoisonError},
+};
 
-use provost_journal::{CompressError, Compressed, ReadError as JournalError};
+use provost_journal::{
+    CompressError, Compressed, Damage as JournalDamage, ReadError as JournalError, disk::Disk,
+    file_name,
+};
 use provost_protocol::TenantId;
 
-use super::{Held, Segments};
+use super::{Held, Segments, index_path};
 use crate::{
     backend::ReadError,
     damage::Damage,
-    index::{IndexError, Table},
+    index::{IndexError, Sealed, Table},
 };
 
 /// What a check of one segment came to.
@@ -54,12 +62,23 @@ impl Segments {
         let JournalError::Damaged(damage) = error else {
             return None;
         };
-        Some(Damage {
-            file: damage.file.clone(),
-            offset: damage.offset,
-            tenants: self.tenants_in(damage.segment, &damage.lost),
-            why: damage.why.to_string(),
-        })
+        Some(named(damage, self.tenants_in(damage.segment, &damage.lost)))
+    }
+
+    /// What it is called that an event could not be read; damage raises the alarm.
+    pub(super) fn unread(&self, error: &JournalError) -> ReadError {
+        match self.name(error) {
+            Some(damage) => {
+                self.alarm.tell(&damage);
+                super::damaged(damage)
+            }
+            None => super::damaged(error),
+        }
+    }
+
+    /// Raises the alarm.
+    pub(crate) fn tell(&self, damage: &Damage) {
+        self.alarm.tell(damage);
     }
 
     /// The newest sealed segment that is not compressed and whose index is written, none of
@@ -86,10 +105,43 @@ impl Segments {
     /// The tenants whose records have a byte in this part of a segment, as its index says; all of
     /// the segment where the index does not say.
     pub(crate) fn tenants_in(&self, segment: u64, lost: &Range<u64>) -> Vec<TenantId> {
-        let mut hit = BTreeSet::new();
-        // The record that begins last before the part may reach into it.
-        let mut before: Option<(u32, TenantId)> = None;
-        let mut look = |tenant: TenantId, table: &dyn Table| match within(table, lost) {
+        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
+        if active.0 == segment {
+            return hit(active.1.tenants(), lost);
+        }
+        drop(active);
+        match self.held(segment) {
+            Ok(Held::Memory(index)) => hit(index.tenants(), lost),
+            Ok(Held::File(index)) => hit(index.tenants(), lost),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+/// Names damage in a journal that is not open, by the index beside the segment.
+pub(crate) fn name_closed(disk: &Arc<dyn Disk>, journal: &Path, damage: &JournalDamage) -> Damage {
+    let path = index_path(journal.join(file_name(damage.segment)));
+    let index = Sealed::open(Arc::clone(disk), &path, damage.segment);
+    let tenants = index.map(|index| hit(index.tenants(), &damage.lost));
+    named(damage, tenants.unwrap_or_default())
+}
+
+fn named(damage: &JournalDamage, tenants: Vec<TenantId>) -> Damage {
+    Damage {
+        file: damage.file.clone(),
+        offset: damage.offset,
+        tenants,
+        why: damage.why.to_string(),
+    }
+}
+
+/// The tenants that have a byte in this part of a segment; also those whose table cannot be read.
+fn hit<T: Table>(tables: impl Iterator<Item = (TenantId, T)>, lost: &Range<u64>) -> Vec<TenantId> {
+    let mut hit = BTreeSet::new();
+    // The record that begins last before the part may reach into it.
+    let mut before: Option<(u32, TenantId)> = None;
+    for (tenant, table) in tables {
+        match within(&table, lost) {
             Ok((last_before, inside)) => {
                 if inside {
                     hit.insert(tenant);
@@ -99,36 +151,14 @@ impl Segments {
             Err(_) => {
                 hit.insert(tenant);
             }
-        };
-        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
-        if active.0 == segment {
-            active
-                .1
-                .tenants()
-                .for_each(|(tenant, table)| look(tenant, table));
-        } else {
-            drop(active);
-            match self.held(segment) {
-                Ok(Held::Memory(index)) => {
-                    index
-                        .tenants()
-                        .for_each(|(tenant, table)| look(tenant, table));
-                }
-                Ok(Held::File(index)) => {
-                    index
-                        .tenants()
-                        .for_each(|(tenant, table)| look(tenant, &table));
-                }
-                Err(_) => {}
-            }
         }
-        hit.extend(before.map(|(_, tenant)| tenant));
-        hit.into_iter().collect()
     }
+    hit.extend(before.map(|(_, tenant)| tenant));
+    hit.into_iter().collect()
 }
 
 /// Where the table's last record before the part begins, and whether one begins inside.
-fn within(table: &dyn Table, part: &Range<u64>) -> Result<(Option<u32>, bool), IndexError> {
+fn within(table: &impl Table, part: &Range<u64>) -> Result<(Option<u32>, bool), IndexError> {
     let offsets = table.offsets(0, table.span().entries)?;
     // Records are appended: their offsets rise.
     let first = offsets.partition_point(|offset| u64::from(*offset) < part.start);

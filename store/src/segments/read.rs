@@ -137,7 +137,10 @@ impl Segments {
         entry: Entry,
     ) -> Result<StoredEvent, ReadError> {
         let at = Position::new(segment, entry.offset);
-        let record = self.reader.read_at(at).map_err(damaged)?;
+        let record = self
+            .reader
+            .read_at(at)
+            .map_err(|error| self.unread(&error))?;
         if (record.tenant, record.seq) != (tenant, entry.seq) {
             return Err(damaged(format!("the index names another event at {at}")));
         }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// One event of a tenant, of what three small numbers choose.
-fn event(tenant: TenantId, seq: u64, (kind, who, story): (u8, u8, u8)) -> Envelope {
+pub(crate) fn event(tenant: TenantId, seq: u64, (kind, who, story): (u8, u8, u8)) -> Envelope {
     let time = Timestamp::from_millis(1_000_000 + i64::try_from(seq).unwrap() * 10);
     let event: Event = match kind % 4 {
         0 => RuntimeActivated {

@@ -22,7 +22,7 @@ pub(crate) fn small() -> Options {
 }
 
 /// For tests that read the bytes of segments themselves.
-fn uncompressed() -> Options {
+pub(crate) fn uncompressed() -> Options {
     Options {
         compress: false,
         ..small()
@@ -40,7 +40,12 @@ pub(crate) fn put(store: &Store, log: &mut Log, command: &Command) {
 
 /// Two tenants with something of every index, over several segments; closed cleanly.
 pub(crate) fn filled(dir: &Path) -> (Vec<Log>, Vec<String>) {
-    let (store, _) = Store::open(dir, small()).unwrap();
+    filled_with(dir, small())
+}
+
+/// As [`filled`], with these options.
+pub(crate) fn filled_with(dir: &Path, options: Options) -> (Vec<Log>, Vec<String>) {
+    let (store, _) = Store::open(dir, options).unwrap();
     let mut logs = vec![Log::new(tenant(1)), Log::new(tenant(2))];
     for log in &mut logs {
         put(&store, log, &create());
