@@ -2,7 +2,6 @@
 
 use std::{
     fmt, io,
-    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -32,7 +31,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 struct Inner {
     faults: Vec<Fault>,
     calls: Vec<String>,
-    written: Vec<Range<u64>>,
+    written: Vec<(u64, u64)>,
     free: Option<u64>,
     calls_left: Option<usize>,
     hook: Option<(String, Hook)>,
@@ -71,8 +70,8 @@ impl FaultyDisk {
         std::mem::take(&mut self.0.lock().unwrap().calls)
     }
 
-    /// Which bytes were written since the last time, whole writes only.
-    pub(crate) fn written(&self) -> Vec<Range<u64>> {
+    /// From where to where was written since the last time, whole writes only.
+    pub(crate) fn written(&self) -> Vec<(u64, u64)> {
         std::mem::take(&mut self.0.lock().unwrap().written)
     }
 
@@ -192,7 +191,7 @@ impl DiskFile for FaultyFile {
         self.file.write_at(offset, bytes)?;
         let length = u64::try_from(bytes.len()).unwrap();
         let mut inner = self.disk.0.lock().unwrap();
-        inner.written.push(offset..offset + length);
+        inner.written.push((offset, offset + length));
         Ok(())
     }
 

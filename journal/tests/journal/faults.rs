@@ -174,7 +174,7 @@ fn what_a_failed_sync_left_in_the_page_cache_alone_is_written_again_before_it_is
         disk.calls();
         let journal = open_on(&disk, &folder);
         assert_eq!(disk.calls(), calls_of_an_open(&folder));
-        assert_eq!(disk.written(), [start..end], "the last group, whole");
+        assert_eq!(disk.written(), [(start, end)], "the last group, whole");
         assert_eq!(seqs(&journal).len(), usize::try_from(setup).unwrap() + 2);
     }
 }
@@ -192,7 +192,7 @@ fn a_new_segment_whose_sync_failed_is_written_again_before_it_takes_a_group() {
     drop(journal);
     disk.written();
     assert_eq!(open_on(&disk, &folder).end(), Position::new(2, 64));
-    assert_eq!(disk.written(), [0..64], "its header");
+    assert_eq!(disk.written(), [(0, 64)], "its header");
 }
 
 #[test]
