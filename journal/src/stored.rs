@@ -31,9 +31,10 @@ impl SegmentFile {
     }
 
     pub(crate) fn packed(number: u64, packed: Arc<Packed>) -> Self {
+        let file: Arc<dyn DiskFile> = packed.clone();
         Self {
             number,
-            file: Arc::clone(&packed) as _,
+            file,
             packed: Some(packed),
         }
     }
