@@ -46,7 +46,7 @@ use std::{
 use axum::{Router, middleware};
 use provost_actors::Directory;
 use provost_kernel::EntityKey;
-use provost_protocol::{Code, Problem, RuntimeId, TenantId, Timestamp, sign::Signer};
+use provost_protocol::{Code, Problem, RuntimeId, TenantId, Timestamp};
 use provost_store::Backend;
 
 use self::{auth::Rates, guard::Guard};
@@ -74,8 +74,6 @@ pub struct AdminContext {
     pub enrolment: Enrolment,
     /// The public halves of the installation's keys.
     pub keys: view::Keys,
-    /// Signs checkpoints of tenants' logs.
-    pub checkpoint_signer: Arc<dyn Signer>,
     /// Whether requests can be served.
     pub readiness: Readiness,
     /// Set once the kernel is stopping.

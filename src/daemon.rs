@@ -170,7 +170,6 @@ async fn serve(
             root_sha256: authority.root_sha256(),
         },
         keys: public_keys(&authority, &signers),
-        checkpoint_signer: Arc::clone(&signers.checkpoint) as _,
         readiness: Readiness::of_store(Arc::clone(&house.backend), install.internal_tenant),
         draining: Arc::clone(&stopping),
         on_revoked: OnRevoked::new(move |_, _, serials| {

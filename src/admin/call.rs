@@ -111,6 +111,10 @@ impl Call {
 
     /// The query, which must hold nothing that is not asked for.
     pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        // What reads it below would replace such bytes, and answer another question.
+        if !is_utf8_escaped(&self.query) {
+            return Err(malformed_query());
+        }
         let uri = format!("/?{}", self.query)
             .parse()
             .map_err(|_| malformed_query())?;
@@ -166,6 +170,26 @@ fn header(
     }
 }
 
+/// Whether the bytes behind the escapes of a query are UTF-8.
+fn is_utf8_escaped(query: &str) -> bool {
+    let mut bytes = Vec::with_capacity(query.len());
+    let mut rest = query.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = (first == b'%').then(|| after.get(..2)).flatten();
+        match escaped.and_then(|digits| hex::decode(digits).ok()) {
+            Some(byte) => {
+                bytes.extend(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    std::str::from_utf8(&bytes).is_ok()
+}
+
 fn malformed_query() -> Refusal {
     Refusal::new(
         Code::Malformed,
@@ -180,3 +204,24 @@ const IDEMPOTENCY_BYTES_MAX: usize = 255;
 
 /// An inline JWKS document of 32 KiB, escaped or not, and the rest of its provider.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_utf8_behind_its_escapes_too() {
+        for (query, good) in [
+            ("", true),
+            ("type=a.b&limit=5", true),
+            ("type=%C3%BC", true),
+            ("type=100%", true),
+            ("type=%zz", true),
+            ("type=%ff", false),
+            ("type=%C3(", false),
+            ("type=%ed%a0%80", false),
+        ] {
+            assert_eq!(is_utf8_escaped(query), good, "{query}");
+        }
+    }
+}

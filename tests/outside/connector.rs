@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A running connector. It is killed when this value goes.
-struct Connector {
+pub(crate) struct Connector {
     child: Child,
     address: SocketAddr,
     client: Client,
@@ -25,17 +25,22 @@ struct Connector {
 
 impl Connector {
     async fn start(kernel: &Kernel, tenant: &str) -> Self {
-        let connector = Self::dialing(kernel, tenant, kernel.port()).await;
+        Self::start_as(kernel, tenant, "on_prem").await
+    }
+
+    /// Enrolls in a deployment mode, and waits for the link.
+    pub(crate) async fn start_as(kernel: &Kernel, tenant: &str, mode: &str) -> Self {
+        let token = kernel.token(tenant, mode).await;
+        let connector = Self::dialing(&token, kernel.port());
         connector.link("up").await;
         connector
     }
 
     /// Enrolls at the kernel, and then dials somebody.
-    async fn dialing(kernel: &Kernel, tenant: &str, whom: SocketAddr) -> Self {
+    fn dialing(token: &str, whom: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("connector").display().to_string();
-        let token = kernel.token(tenant, "on_prem").await;
-        let enrolled = provost(&["connector", "enroll", &token, "--data", &data]);
+        let enrolled = provost(&["connector", "enroll", token, "--data", &data]);
         assert!(enrolled.status.success(), "{enrolled:?}");
         // Free when it was looked for; the connector's first choice would collide between tests.
         let address = TcpListener::bind("127.0.0.1:0")
@@ -81,7 +86,7 @@ impl Connector {
         Some(Answer::read(asked.ok()?).await)
     }
 
-    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         let mut request = self
             .client
             .post(format!("http://{}{path}", self.address))
@@ -209,7 +214,8 @@ async fn a_connector_stays_away_from_whoever_plays_the_kernel() {
         acceptor.accept(stream).await.map(drop)
     });
 
-    let connector = Connector::dialing(&kernel, &tenant, address).await;
+    let token = kernel.token(&tenant, "on_prem").await;
+    let connector = Connector::dialing(&token, address);
 
     let reason = connector.link("down").await;
     assert!(reason.contains("not our kernel"), "{reason}");

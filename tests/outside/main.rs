@@ -6,6 +6,7 @@
 )]
 
 mod bad_certificates;
+mod bad_events;
 mod bad_external;
 mod bad_frames;
 mod bad_requests;
@@ -19,4 +20,5 @@ mod fixture;
 mod installation;
 mod life;
 mod process;
+mod story;
 mod world;

@@ -90,13 +90,13 @@ impl Admin {
     async fn signed(&self, tenant: TenantId) -> Result<Signed, Refusal> {
         let head = self.backend().head(tenant).await?;
         let head = head.ok_or_else(Refusal::not_found)?;
-        let install = self.context.directory.house().install;
+        let house = self.context.directory.house();
         let checkpoint = tlog::Checkpoint {
-            origin: tlog::origin(install, tenant, head.epoch),
+            origin: tlog::origin(house.install, tenant, head.epoch),
             size: head.seq,
             root: head.frontier.root(),
         };
-        let signer = &*self.context.checkpoint_signer;
+        let signer = &*house.checkpoint_signer;
         Ok(Signed {
             note: checkpoint.sign(signer),
             verifier_key: verifier_key(&checkpoint.origin, &signer.public_key()),

@@ -206,6 +206,7 @@ async fn what_cannot_be_asked_of_a_log_is_refused_by_name() {
                 "invalid",
             ),
             ("?type=a&after=1", 422, "invalid"),
+            ("?type=%ff", 400, "malformed"),
             ("?kind=a", 400, "malformed"),
             ("?page[cursor]=YmVmb3Jl", 400, "malformed"),
             ("?limit=101&type=a", 422, "invalid"),

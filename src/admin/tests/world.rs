@@ -118,7 +118,6 @@ impl World {
                 root_pem: String::new(),
                 root_sha256: "ab".repeat(32),
             },
-            checkpoint_signer: Arc::new(key()),
             readiness: Readiness::of_store(backend, internal),
             draining: Arc::clone(&draining),
             on_revoked: OnRevoked::new(hear),
