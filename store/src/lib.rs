@@ -22,6 +22,7 @@
 //! ```
 
 mod backend;
+pub mod backup;
 mod convert;
 mod damage;
 mod db;

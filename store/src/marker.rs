@@ -92,6 +92,12 @@ pub(crate) fn boot_id() -> String {
         .unwrap_or_default()
 }
 
+/// Whether a file of this name in the data folder is the marker, or was going to be.
+pub(crate) fn is_file(name: &str) -> bool {
+    name.strip_prefix(FILE)
+        .is_some_and(|rest| rest.is_empty() || rest == ".new")
+}
+
 /// Flushes every file of a folder to the device, and the folder itself.
 pub(crate) fn sync_folder(dir: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(dir)? {

@@ -8,6 +8,8 @@
 
 #[path = "store/answers.rs"]
 mod answers;
+#[path = "store/backup.rs"]
+mod backup;
 #[path = "store/commands.rs"]
 mod commands;
 #[path = "store/conformance.rs"]

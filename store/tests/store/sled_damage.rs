@@ -259,7 +259,14 @@ fn a_hundred_damages_to_sleds_files_change_no_answer_and_are_told_where_they_mat
         println!("  told {:?}, replayed {}", opened.rebuilt, opened.replayed);
         mattered += u32::from(told_of);
         let (store, again) = open(dir.path());
-        told(&again, None);
+        assert!(
+            answers(&store) == filled.expected,
+            "other answers: {again:?}"
+        );
+        // Once is enough. Where sled went on with what it was left, the damage may show only now.
+        if told_of {
+            told(&again, None);
+        }
         close(store);
     }
     println!("{mattered} of {count} mattered; the slowest start took {slowest:?}");
