@@ -1,31 +1,28 @@
 //! Opening a store: lock, journal, marker, state, replay.
 
+mod state;
+
 use std::{
     collections::VecDeque,
     fs,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use provost_journal::{
-    GroupWriter, Journal, Options as JournalOptions, Position, Reader, Recovery,
+    GroupWriter, Journal, Options as JournalOptions, Position, Recovery,
     disk::{Disk, RealDisk},
 };
-use provost_protocol::envelope::Envelope;
 
+use self::state::{Log, open_state};
 use crate::{
     backend::ReadError,
     damage::{Alarm, Damage, DamageHook},
-    db::{Db, DbError},
     doubt::Doubt,
-    fail_points,
     keeper::{Duties, Keeper},
-    marker::{Marker, Phase, Trust, boot_id},
-    projector::Projector,
     readers::Readers,
-    segments::{Checked, Segments, damaged, name_closed},
+    segments::{Checked, Segments, name_closed},
     store::{Closing, Parts, Store},
     writer::{Care, FatalHook, StoreSink, start_applier},
 };
@@ -215,14 +212,6 @@ impl Store {
     }
 }
 
-/// The journal that a state is brought up to.
-struct Log {
-    reader: Reader,
-    disk: Arc<dyn Disk>,
-    /// The store's folder.
-    dir: PathBuf,
-}
-
 impl OpenError {
     /// Names whose events are hit, where it is damage.
     fn of_journal(error: provost_journal::OpenError, disk: &Arc<dyn Disk>, dir: &Path) -> Self {
@@ -235,28 +224,6 @@ impl OpenError {
             error => Self::Journal(error),
         }
     }
-}
-
-impl Log {
-    fn unread(&self, error: provost_journal::ReadError) -> OpenError {
-        match error {
-            provost_journal::ReadError::Damaged(damage) => {
-                let named = name_closed(&self.disk, &self.dir.join(JOURNAL), &damage);
-                named.log();
-                OpenError::Damaged(named)
-            }
-            error => OpenError::Replay(damaged(error)),
-        }
-    }
-}
-
-/// Why a state was not brought up to the journal's end.
-#[derive(Debug)]
-enum Behind {
-    /// The state's own fault, cured by a rebuild.
-    State(String),
-    /// The journal's, or the folder's: no rebuild would help.
-    Open(OpenError),
 }
 
 /// Checks stored bytes, newest segments first, as long as a start may; says what is left to check.
@@ -278,127 +245,6 @@ fn check_stored(segments: &Segments, patience: Duration) -> Result<VecDeque<u64>
     Ok(unchecked)
 }
 
-/// Opens the state and brings it up to the journal's end; removes it first where it cannot be
-/// trusted.
-fn open_state(
-    log: &Log,
-    forced: bool,
-    tell: &mut dyn FnMut(Replay),
-) -> Result<(Db, Option<String>, u64), OpenError> {
-    let dir = &log.dir;
-    let state = dir.join(STATE);
-    let found = Marker::read(dir);
-    let trust = match Marker::judge(found.as_ref(), &boot_id(), state.exists()) {
-        _ if forced => Trust::Rebuild("asked for"),
-        judged => judged,
-    };
-    // Before anything is touched, and also before a removal: half a state must not be trusted.
-    Marker::of(Phase::Opening).write(dir)?;
-    let why = match trust {
-        Trust::Rebuild(why) => why.to_owned(),
-        Trust::Keep => match bring_up(log, &state, tell) {
-            // All was applied and synced before the marker said so.
-            Ok((_, 1..)) if found.is_some_and(|marker| marker.phase == Phase::Closed) => {
-                "the state was closed and is behind the journal".to_owned()
-            }
-            Ok((db, replayed)) => return Ok((db, None, replayed)),
-            Err(Behind::Open(error)) => return Err(error),
-            Err(Behind::State(why)) => why,
-        },
-    };
-    tracing::warn!(reason = %why, "the state is rebuilt from the journal");
-    Marker::of(Phase::Opening).write(dir)?;
-    remove_state(&state)?;
-    match bring_up(log, &state, tell) {
-        Ok((db, replayed)) => Ok((db, Some(why), replayed)),
-        Err(Behind::Open(error)) => Err(error),
-        Err(Behind::State(why)) => Err(OpenError::State(why)),
-    }
-}
-
-fn bring_up(log: &Log, state: &Path, tell: &mut dyn FnMut(Replay)) -> Result<(Db, u64), Behind> {
-    let (dir, reader) = (&log.dir, &log.reader);
-    let db = Db::open(state)?;
-    if db.watermark()? > Some(reader.end()) {
-        let why = "the state is ahead of the journal";
-        return Err(Behind::State(why.to_owned()));
-    }
-    fail_points::reach(fail_points::STATE_OPENED);
-    // The danger of a torn open is over; a replay that is killed goes on where it was.
-    Marker::of(Phase::Open).write(dir)?;
-    let replayed = catch_unwind(AssertUnwindSafe(|| replay(&db, log, tell)));
-    let replayed =
-        replayed.map_err(|_| Behind::State("sled panicked in a replay".to_owned()))??;
-    Ok((db, replayed))
-}
-
-fn remove_state(state: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(state) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Brings the state up to the journal's end, one batch for each stretch of groups.
-fn replay(db: &Db, log: &Log, tell: &mut dyn FnMut(Replay)) -> Result<u64, Behind> {
-    let from = db.watermark()?.unwrap_or(Position::START);
-    let mut replayed = 0_u64;
-    let mut projector = Projector::new(db);
-    let mut waiting = 0_usize;
-    let mut end = from;
-    for group in log.reader.groups_from(from) {
-        let group = group.map_err(|error| Behind::Open(log.unread(error)))?;
-        for (_, record) in &group.records {
-            let envelope = Envelope::from_bytes(&record.payload).map_err(damaged)?;
-            if envelope.tenant != record.tenant || envelope.seq != record.seq {
-                return Err(damaged("a record's header disagrees with its envelope").into());
-            }
-            projector.project(&envelope, &record.payload)?;
-            replayed += 1;
-            waiting += 1;
-        }
-        end = group.end;
-        if waiting >= REPLAY_BATCH {
-            let full = std::mem::replace(&mut projector, Projector::new(db));
-            fail_points::reach(fail_points::BEFORE_REPLAY_BATCH);
-            full.commit(end)?;
-            waiting = 0;
-            tell(Replay::up_to(replayed, end));
-        }
-    }
-    if end > from {
-        fail_points::reach(fail_points::BEFORE_REPLAY_BATCH);
-        projector.commit(end)?;
-        tell(Replay::up_to(replayed, end));
-    }
-    Ok(replayed)
-}
-
-impl From<DbError> for Behind {
-    fn from(error: DbError) -> Self {
-        match error {
-            // Its thread may go on reading and writing: only the process's end is an end to it,
-            // and the marker makes the next start rebuild.
-            late @ DbError::Late(_) => Self::Open(OpenError::State(format!(
-                "{late}; the next start rebuilds it"
-            ))),
-            error => Self::State(error.to_string()),
-        }
-    }
-}
-
-impl From<std::io::Error> for Behind {
-    fn from(error: std::io::Error) -> Self {
-        Self::Open(error.into())
-    }
-}
-
-impl From<ReadError> for Behind {
-    fn from(error: ReadError) -> Self {
-        Self::Open(error.into())
-    }
-}
-
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
@@ -418,9 +264,6 @@ pub(crate) const JOURNAL: &str = "journal";
 
 /// Where a store keeps its state; removing it loses nothing.
 pub(crate) const STATE: &str = "state";
-
-/// Events applied at once in a replay: a batch of some hundred KiB.
-const REPLAY_BATCH: usize = 1_024;
 
 /// Where the state of a store in `dir` is, for those who tell people which folder may be removed.
 #[must_use]

@@ -12,6 +12,8 @@
 //!
 //! A segment whose index is missing or of an earlier format is no finding: the next start builds it.
 
+mod compare;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -29,10 +31,11 @@ use provost_protocol::{
     tlog::{Frontier, Hash, leaf_hash},
 };
 
+use self::compare::compare;
 use crate::{
     convert::to_u64,
     damage::Damage,
-    index::{Growing, IndexError, Sealed, Table, stored_levels},
+    index::{Growing, IndexError, Sealed},
     open::JOURNAL,
     segments::{index_path, name_closed},
 };
@@ -233,7 +236,9 @@ impl Check {
         let compared = opened.and_then(|index| {
             index.check()?;
             self.report.indexes += 1;
-            scanned.map_or(Ok(()), |scanned| self.compare(&index, scanned))
+            scanned.map_or(Ok(()), |scanned| {
+                compare(&index, scanned, |tenant| self.is_broken(tenant))
+            })
         });
         let (offset, why) = match compared {
             Ok(()) => return,
@@ -255,30 +260,6 @@ impl Check {
             tenants: Vec::new(),
             why,
         });
-    }
-
-    /// Compares an index with the records of its segment, tenant by tenant.
-    fn compare(&self, index: &Sealed, scanned: &Growing) -> Result<(), IndexError> {
-        let differs = IndexError::damaged(0, "it does not say what its segment holds");
-        if !index
-            .tenants()
-            .map(|(tenant, _)| tenant)
-            .eq(scanned.tenants().map(|(id, _)| id))
-        {
-            return Err(differs);
-        }
-        for ((tenant, file), (_, memory)) in index.tenants().zip(scanned.tenants()) {
-            let (span, entries) = (memory.span(), memory.span().entries);
-            let same = file.span() == span
-                && file.offsets(0, entries)? == memory.offsets(0, entries)?
-                && file.times(0, entries)? == memory.times(0, entries)?
-                && nodes(&file, 0)? == nodes(&memory, 0)?
-                && (self.is_broken(tenant) || same_tree(&file, &memory)?);
-            if !same {
-                return Err(differs);
-            }
-        }
-        Ok(())
     }
 
     /// Whether a gap in the tenant's log was named: its trees differ because of it.
@@ -314,23 +295,5 @@ impl Check {
             tenants: vec![tenant],
             why: why.to_owned(),
         });
-    }
-}
-
-fn same_tree(file: &impl Table, memory: &impl Table) -> Result<bool, IndexError> {
-    for level in stored_levels() {
-        if nodes(file, level)? != nodes(memory, level)? {
-            return Ok(false);
-        }
-    }
-    Ok(file.frontier()? == memory.frontier()?)
-}
-
-/// The nodes of one level that the table's events complete.
-fn nodes(table: &impl Table, level: u8) -> Result<Vec<Hash>, IndexError> {
-    let here = table.span().nodes(level);
-    match u32::try_from(here.end.saturating_sub(here.start)) {
-        Ok(0) => Ok(Vec::new()),
-        count => table.nodes(level, here.start, count.unwrap_or(u32::MAX)),
     }
 }
