@@ -76,6 +76,8 @@ pub struct AdminContext {
     pub keys: view::Keys,
     /// Whether requests can be served.
     pub readiness: Readiness,
+    /// What the last look at the disk showed.
+    pub disk: crate::daemon::disk::DiskStatus,
     /// Set once the kernel is stopping.
     pub draining: Arc<AtomicBool>,
     /// Told of every runtime that was revoked, with its certificates' serial numbers.
@@ -224,4 +226,4 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 const RETRY_MS: u64 = 5_000;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

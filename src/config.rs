@@ -116,6 +116,9 @@ pub struct Limits {
     /// Free bytes on the data folder's disk below which writes are refused and reads go on.
     /// Absent: 256 MiB.
     pub disk_free_bytes_min: u64,
+    /// Free bytes on the same disk below which the alarm is raised; more than the key above.
+    /// Absent: a twentieth of the disk, at most 10 GiB, and at least eight times the key above.
+    pub disk_low_bytes: Option<u64>,
     /// Requests a second of one admin key, in the long run. Absent: 50.
     pub admin_requests_per_second: NonZeroU32,
     /// Requests of one admin key at once, before it must wait. Absent: 200.
@@ -208,6 +211,17 @@ impl Config {
         {
             return refuse("runtime.advertise", "must be host:port");
         }
+        let refused_below = self.limits.disk_free_bytes_min;
+        if self
+            .limits
+            .disk_low_bytes
+            .is_some_and(|low| low <= refused_below)
+        {
+            return refuse(
+                "limits.disk_low_bytes",
+                "must be more than limits.disk_free_bytes_min: the alarm comes before the refusal",
+            );
+        }
         if let Err(error) = self.log.filter() {
             return Err(ConfigError::value("log.level", error.to_string()));
         }
@@ -284,6 +298,7 @@ impl Default for Limits {
         Self {
             connections_max: CONNECTIONS_MAX,
             disk_free_bytes_min: DISK_FREE_BYTES_MIN,
+            disk_low_bytes: None,
             admin_requests_per_second: ADMIN_REQUESTS_PER_SECOND,
             admin_burst: ADMIN_BURST,
         }

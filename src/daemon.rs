@@ -5,6 +5,8 @@
 //! fails ends the process at once; systemd starts it again from a known state.
 
 mod background;
+mod damage;
+pub mod disk;
 mod stop;
 
 use std::{
@@ -26,7 +28,7 @@ use provost_protocol::{
     entity::KeyPurpose,
     sign::{KeyId, Signer},
 };
-use provost_store::{Backend, FatalHook, OpenError, Opened, Options, Store};
+use provost_store::{Backend, DamageHook, FatalHook, OpenError, Opened, Options, Store};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -112,7 +114,8 @@ async fn serve(
     let authority = Arc::new(Authority::open(&config.data_dir)?);
     let signers = Arc::new(Signers::open(&config.data_dir)?);
     notify.status("opening the store");
-    let (store, _opened) = open_store(&config)?;
+    let (damaged, damages) = damage::hook();
+    let (store, _opened) = open_store(&config, damaged)?;
     let store = Arc::new(store);
     let certificates = Arc::new(Certificates::new());
 
@@ -159,6 +162,7 @@ async fn serve(
         draining: draining.clone(),
     });
     let stopping = Arc::new(AtomicBool::new(false));
+    let disk = disk::DiskStatus::default();
     let context = AdminContext {
         directory: directory.clone(),
         internal_tenant: install.internal_tenant,
@@ -171,6 +175,7 @@ async fn serve(
         },
         keys: public_keys(&authority, &signers),
         readiness: Readiness::of_store(Arc::clone(&house.backend), install.internal_tenant),
+        disk: disk.clone(),
         draining: Arc::clone(&stopping),
         on_revoked: OnRevoked::new(move |_, _, serials| {
             // Live connections hear of it through their tenant's revision.
@@ -189,6 +194,16 @@ async fn serve(
         patience,
     ));
     let mut background = background::start(&directory, acceptor, metrics, notify.clone());
+    let watch = disk::DiskWatch {
+        directory: directory.clone(),
+        internal: install.internal_tenant,
+        gauge: disk::Gauge::of(config.data_dir.clone()),
+        limits: config.limits.clone(),
+        status: disk,
+    };
+    background.spawn(watch.run());
+    let alarms = damage::record(directory.clone(), install.internal_tenant, damages);
+    background.spawn(alarms);
 
     tracing::info!(
         runtime.addr = %addresses.runtime, admin.addr = %addresses.admin,
@@ -236,7 +251,7 @@ fn public_keys(authority: &Authority, signers: &Signers) -> Keys {
     }
 }
 
-fn open_store(config: &Config) -> Result<(Store, Opened), DaemonError> {
+fn open_store(config: &Config, damaged: DamageHook) -> Result<(Store, Opened), DaemonError> {
     let fatal: FatalHook = Arc::new(|why| {
         // Nothing unknown is acknowledged: the process ends here and now, and systemd restarts it.
         tracing::error!(reason = why, "the store failed: the process ends");
@@ -251,6 +266,7 @@ fn open_store(config: &Config) -> Result<(Store, Opened), DaemonError> {
     }
     let options = Options {
         journal,
+        damaged,
         ..Options::new(fatal)
     };
     Store::open(&config.data_dir, options).map_err(|error| DaemonError::Store(Box::new(error)))

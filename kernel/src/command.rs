@@ -1,5 +1,6 @@
 //! What can be asked of a tenant's log. Ids, hashes and random bytes arrive inside the command.
 
+mod alarm;
 mod data;
 
 use provost_protocol::{
@@ -10,6 +11,7 @@ use provost_protocol::{
     verdict::Reason,
 };
 
+pub use self::alarm::Alarm;
 pub use self::data::{
     Attach, AuditEntry, AuditPrior, Consume, CreateIndividual, CreateTenant, CreateToken, Enroll,
     Grant, IssueLicense, Prior, Register, ReportHeld, Resolve,
@@ -110,6 +112,8 @@ pub enum Command {
         confirmed: Vec<Confirmation>,
     },
     ReportHeld(ReportHeld),
+    /// The installation itself is in trouble, or out of it again.
+    RaiseAlarm(Alarm),
     CreateKey {
         kid: String,
         purpose: KeyPurpose,
@@ -136,6 +140,7 @@ impl Command {
             | Self::RemoveProvider { .. }
             | Self::CreateIndividual(_)
             | Self::Expire
+            | Self::RaiseAlarm(_)
             | Self::RecordOverride { .. }
             | Self::RemoveEntitlement { .. } => Vec::new(),
             Self::CreateToken(create) => vec![EntityKey::Token(create.token)],

@@ -1,6 +1,7 @@
 //! What follows from a command: events, or a refusal. Nothing changes here.
 
 mod access;
+mod alarm;
 mod consume;
 mod enroll;
 mod history;
@@ -83,6 +84,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Ev
         Command::MarkReturned { runtimes } => report::mark_returned(state, runtimes),
         Command::Confirm { confirmed } => report::confirm(state, confirmed),
         Command::ReportHeld(held) => history::report_held(state, held),
+        Command::RaiseAlarm(alarm) => alarm::raise(state, alarm),
         Command::CreateKey {
             kid,
             purpose,

@@ -17,9 +17,9 @@ use super::{
     auth::Needs,
     call::Call,
     routes::{Method, Route},
-    view::{FleetCount, Status},
+    view::{Disk, FleetCount, Status},
 };
-use crate::{problem::Refusal, telemetry::names};
+use crate::{daemon::disk::DiskStatus, problem::Refusal, telemetry::names};
 
 pub(super) const ROUTES: &[Route] = &[Route {
     method: Method::Get,
@@ -45,8 +45,17 @@ async fn show(admin: Arc<Admin>, _call: Call) -> Result<Answer, Refusal> {
         draining: admin.is_draining(),
         store_ready: context.readiness.check().await.is_ok(),
         runtime_address: context.enrolment.addr.clone(),
+        disk: disk_of(&context.disk),
         tenants_awake: context.directory.tenants_awake(),
         fleet: counts(&context.directory.fleet()),
+    })
+}
+
+fn disk_of(status: &DiskStatus) -> Option<Disk> {
+    status.last().map(|look| Disk {
+        free_bytes: look.free_bytes,
+        low_bytes: look.low_bytes,
+        low: status.is_low(),
     })
 }
 

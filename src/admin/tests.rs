@@ -2,7 +2,7 @@
 
 mod bad;
 mod evidence;
-mod world;
+pub(crate) mod world;
 
 use serde_json::json;
 

@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 
 pub use self::{
     evidence::{Checkpoint, InclusionProof},
-    install::{AdminKey, AdminKeyCreated, FleetCount, Keys, PublicKey, Status},
+    install::{AdminKey, AdminKeyCreated, Disk, FleetCount, Keys, PublicKey, Status},
 };
 use super::body::LimitValue;
 

@@ -277,6 +277,15 @@ impl Shown for view::Status {
             ("runtimes come to", self.runtime_address.clone()),
             ("tenants awake", self.tenants_awake.to_string()),
         ];
+        if let Some(disk) = self.disk {
+            let words = if disk.low {
+                "LOW: alarm below"
+            } else {
+                "alarm below"
+            };
+            let text = format!("{} bytes ({words} {})", disk.free_bytes, disk.low_bytes);
+            fields.push(("disk free", text));
+        }
         for count in self.fleet.iter().filter(|count| count.count > 0) {
             let words = format!("{} {} {}", count.count, count.runtime_type, count.liveness);
             fields.push(("runtimes", words));

@@ -29,6 +29,7 @@ fn keys(config: &Config) -> Vec<&'static str> {
             Limits {
                 connections_max: _,
                 disk_free_bytes_min: _,
+                disk_low_bytes: _,
                 admin_requests_per_second: _,
                 admin_burst: _,
             },
@@ -50,6 +51,7 @@ fn keys(config: &Config) -> Vec<&'static str> {
         "log.level",
         "limits.connections_max",
         "limits.disk_free_bytes_min",
+        "limits.disk_low_bytes",
         "limits.admin_requests_per_second",
         "limits.admin_burst",
     ]
@@ -163,6 +165,10 @@ fn a_bad_configuration_is_refused_with_file_line_and_key() {
         (
             data.to_owned() + "[idp]\nallow_private = 1\n",
             "line 3: allow_private",
+        ),
+        (
+            data.to_owned() + "[limits]\ndisk_free_bytes_min = 10\ndisk_low_bytes = 10\n",
+            "line 4: limits.disk_low_bytes must be more",
         ),
         ("data_dir".to_owned(), "conf.toml, line 1"),
     ] {

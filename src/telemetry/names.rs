@@ -23,6 +23,12 @@ pub const RUNTIMES_CONNECTED: &str = "provost_runtimes_connected";
 pub const RUNTIME_METRIC: &str = "provost_runtime_metric";
 /// Tenants in memory.
 pub const TENANTS_AWAKE: &str = "provost_tenants_awake";
+/// Bytes free on the data folder's disk.
+pub const DISK_FREE: &str = "provost_disk_free_bytes";
+/// 1 while the disk is nearly full, else 0.
+pub const DISK_LOW: &str = "provost_disk_low";
+/// Damages found in the journal while it was in use: each asks for somebody.
+pub const JOURNAL_DAMAGES: &str = "provost_journal_damages_total";
 /// When the process started, in seconds since 1970.
 pub const STARTED: &str = "provost_start_time_seconds";
 /// Panics caught at the edge: each is a defect.
@@ -60,6 +66,16 @@ pub fn describe() {
         "What runtimes report, summed by type and name."
     );
     describe_gauge!(TENANTS_AWAKE, "Tenants in memory.");
+    describe_gauge!(
+        DISK_FREE,
+        Unit::Bytes,
+        "Bytes free on the data folder's disk."
+    );
+    describe_gauge!(DISK_LOW, "1 while the disk is nearly full, else 0.");
+    describe_counter!(
+        JOURNAL_DAMAGES,
+        "Damages found in the journal; each asks for somebody."
+    );
     describe_gauge!(
         STARTED,
         Unit::Seconds,

@@ -13,6 +13,7 @@ mod bad_requests;
 mod bad_tokens;
 mod calls;
 mod connector;
+mod disk;
 mod durability;
 #[path = "../formats/fixture.rs"]
 mod fixture;

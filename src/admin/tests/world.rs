@@ -119,6 +119,7 @@ impl World {
                 root_sha256: "ab".repeat(32),
             },
             readiness: Readiness::of_store(backend, internal),
+            disk: crate::daemon::disk::DiskStatus::default(),
             draining: Arc::clone(&draining),
             on_revoked: OnRevoked::new(hear),
             started: Timestamp::EPOCH,
@@ -268,7 +269,8 @@ fn key() -> Ed25519Key {
     Ed25519Key::create(&dir.path().join("k")).unwrap()
 }
 
-fn house(backend: Arc<dyn Backend>) -> House {
+/// What every actor shares, over a store.
+pub(crate) fn house(backend: Arc<dyn Backend>) -> House {
     House {
         backend,
         clock: Arc::new(SystemClock),
@@ -283,7 +285,8 @@ fn house(backend: Arc<dyn Backend>) -> House {
     }
 }
 
-fn meta() -> Meta {
+/// The kernel itself, through no door.
+pub(crate) fn meta() -> Meta {
     Meta {
         actor: ActorRef::system(),
         source: Source::Kernel,

@@ -84,10 +84,23 @@ pub struct Status {
     pub store_ready: bool,
     /// Where runtimes are told to come.
     pub runtime_address: String,
+    /// The disk of the data, as it was last looked at; absent before the first look.
+    pub disk: Option<Disk>,
     /// Tenants in memory.
     pub tenants_awake: usize,
     /// Live runtimes by type and liveness.
     pub fleet: Vec<FleetCount>,
+}
+
+/// The disk of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Disk {
+    /// Bytes that may still be written.
+    pub free_bytes: u64,
+    /// Below how many the alarm is raised.
+    pub low_bytes: u64,
+    /// Whether the alarm is raised.
+    pub low: bool,
 }
 
 /// How many live runtimes of one type are in one state.

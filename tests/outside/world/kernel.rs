@@ -31,6 +31,8 @@ pub(crate) struct Kernel {
 pub(crate) struct Start {
     /// More lines of configuration.
     pub(crate) config: String,
+    /// More lines of its `[limits]`.
+    pub(crate) limits: String,
     /// What goes before the command: a tool that runs it, with its arguments.
     pub(crate) under: Vec<String>,
     /// Variables of its environment.
@@ -112,8 +114,9 @@ impl Kernel {
              [runtime]\nlisten = \"127.0.0.1:0\"\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nformat = \"json\"\n\
-             [limits]\nadmin_requests_per_second = 100000\nadmin_burst = 100000\n",
-            self.start.config
+             [limits]\nadmin_requests_per_second = 100000\nadmin_burst = 100000\n\
+             {}",
+            self.start.config, self.start.limits
         );
         fs::write(&config, text).unwrap();
         let mut words = self.start.under.clone();
