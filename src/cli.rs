@@ -6,15 +6,18 @@
 //! output, everything said about them to standard error. `docs/cli.md` shows each command.
 
 mod audit;
+mod backup;
 mod client;
 mod exit;
 mod grant;
 mod license;
 mod local;
+mod meter;
 mod output;
 mod progress;
 mod provider;
 mod runtime;
+mod store;
 mod table;
 mod tenant;
 #[cfg(test)]
@@ -77,6 +80,10 @@ enum Command {
     License(Printing<license::LicenseGroup>),
     /// A tenant's log, and the evidence that it is what it was
     Audit(Printing<audit::AuditGroup>),
+    /// Backups: the whole installation in one file, and the way back
+    Backup(Printing<backup::BackupGroup>),
+    /// The store of a kernel that is stopped
+    Store(Printing<store::StoreGroup>),
     /// The runtime's side: enroll, run, ask
     Connector(ConnectorCommand),
     /// Everything on this machine, for a developer: real mutual TLS, real processes
@@ -140,6 +147,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Provider(asked) => asked.run(Asking::run),
         Command::License(asked) => asked.run(license::run),
         Command::Audit(asked) => asked.run(audit::run),
+        Command::Backup(asked) => asked.run(backup::run),
+        Command::Store(asked) => asked.run(store::run),
         Command::Connector(command) => return connector(command),
         #[cfg(feature = "dev")]
         Command::Dev(args) => return crate::dev::run(args),

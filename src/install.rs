@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use provost_certs::files::{self, FileError};
 use provost_protocol::{InstallId, TenantId};
+use provost_store::backup;
 use serde::{Deserialize, Serialize};
 
 /// Who this installation is.
@@ -29,6 +30,15 @@ pub enum InstallError {
         /// The folder.
         data_dir: PathBuf,
     },
+    /// A backup was being restored into the folder, and was not to its end.
+    #[error(
+        "{} holds the rest of an interrupted restore ({}): remove the folder and restore again",
+        data_dir.display(), backup::INCOMPLETE
+    )]
+    RestoreIncomplete {
+        /// The folder.
+        data_dir: PathBuf,
+    },
     /// The file cannot be read or written.
     #[error("the installation's identity cannot be read or written")]
     File(#[from] FileError),
@@ -48,6 +58,10 @@ impl Install {
     /// # Errors
     /// [`InstallError`].
     pub fn load(data_dir: &Path) -> Result<Self, InstallError> {
+        if backup::is_incomplete(data_dir) {
+            let data_dir = data_dir.to_owned();
+            return Err(InstallError::RestoreIncomplete { data_dir });
+        }
         let path = data_dir.join(FILE_NAME);
         let bytes = files::read_private(&path).map_err(|error| {
             if error.is_not_found() {
@@ -107,6 +121,15 @@ mod tests {
             install().save(dir.path()),
             Err(InstallError::File(FileError::Exists { .. }))
         ));
+    }
+
+    #[test]
+    fn the_rest_of_an_interrupted_restore_is_no_installation() {
+        let dir = tempfile::tempdir().unwrap();
+        install().save(dir.path()).unwrap();
+        fs::write(dir.path().join(backup::INCOMPLETE), b"").unwrap();
+        let error = Install::load(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("interrupted restore"), "{error}");
     }
 
     #[test]

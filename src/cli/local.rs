@@ -60,7 +60,7 @@ enum ConfigCommand {
 }
 
 impl ConfigArgs {
-    fn load(&self) -> Result<Config, Failure> {
+    pub(super) fn load(&self) -> Result<Config, Failure> {
         match &self.data {
             Some(data) => Ok(Config::new(data)),
             None => Config::load(&self.config).map_err(|error| Failure::Usage(told(&error))),

@@ -60,6 +60,8 @@ fn the_top_level_names_the_commands_there_are() {
             "provider",
             "license",
             "audit",
+            "backup",
+            "store",
             "connector"
         ]
     );
@@ -115,6 +117,13 @@ fn what_the_issue_asks_for_can_be_typed() {
         "provost audit verify --proof p --leaf l --vkey k --output json",
         "provost audit verify --export d",
         "provost audit verify --export d --key f",
+        "provost backup create --data d --to f --output json",
+        "provost backup create --config f --to f",
+        "provost backup verify f",
+        "provost backup restore f --to d --expect-install 01890a5d-ac96-774b-bcce-b302099a8057",
+        "provost backup restore f --to d --expect-config f",
+        "provost store rebuild --data d",
+        "provost store rebuild --config f",
         "provost audit export T --out d",
         "provost connector run --data d",
     ] {
