@@ -7,6 +7,25 @@ use provost_journal::{Position, ReadError};
 use crate::folder::{Folder, record, records, seqs};
 
 #[test]
+fn a_reader_that_meets_a_damaged_segment_header_names_byte_0() {
+    let folder = Folder::with_segments_of(1024);
+    let (mut journal, _) = folder.open();
+    while journal.end().segment < 3 {
+        journal.append(&records(0..3)).unwrap();
+    }
+    let mut bytes = folder.read(2);
+    bytes[39] ^= 4;
+    folder.write(2, &bytes);
+    let mut groups = journal.reader().groups_from(Position::START);
+    match groups.find_map(Result::err) {
+        Some(ReadError::Damaged(damage)) => {
+            assert_eq!((damage.segment, damage.offset), (2, 0));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn every_record_is_read_at_the_position_its_append_returned() {
     let folder = Folder::with_segments_of(1024);
     let (mut journal, _) = folder.open();
