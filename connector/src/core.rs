@@ -26,8 +26,8 @@ pub(crate) use facts::{Facts, Registration};
 pub(crate) use news::{News, obey};
 
 use crate::{
-    durable::Kept, floor::Floor, link::LinkState, resolves::Resolves, spool::Spool,
-    tenants::Tenants,
+    durable::Kept, evidence::Evidence, floor::Floor, link::LinkState, resolves::Resolves,
+    spool::Spool, tenants::Tenants,
 };
 
 /// Who this runtime is, as enrolled.
@@ -49,6 +49,7 @@ pub(crate) struct Core {
     pub(crate) tenants: Tenants,
     pub(crate) resolves: Resolves,
     pub(crate) spool: Arc<Spool>,
+    pub(crate) evidence: Evidence,
     pub(crate) link: watch::Sender<LinkState>,
     /// SHA-256 of the token that the command line uses, hex; new at every start.
     pub(crate) operator_token_sha256: String,
@@ -85,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) tenants: Tenants,
     pub(crate) resolves: Resolves,
     pub(crate) spool: Arc<Spool>,
+    pub(crate) evidence: Evidence,
     pub(crate) link: watch::Sender<LinkState>,
     pub(crate) operator_token_sha256: String,
 }
@@ -100,6 +102,7 @@ impl Core {
             tenants: parts.tenants,
             resolves: parts.resolves,
             spool: parts.spool,
+            evidence: parts.evidence,
             link: parts.link,
             operator_token_sha256: parts.operator_token_sha256,
             news,
@@ -133,7 +136,7 @@ impl Core {
             nonce: rand::random(),
             last_generation: facts.generation,
             held: self.tenants.revisions(self.me.tenant),
-            have_size: 0,
+            have_size: self.evidence.highest().map_or(0, |held| held.size),
             clock: self.floor.local(),
         }
     }

@@ -16,6 +16,9 @@ pub(crate) const VERDICT: &str = "entitlement.verdict";
 /// A license that was refused; the last good one stays.
 pub(crate) const LICENSE_REFUSED: &str = "connector.license-refused";
 
+/// The kernel's log contradicts a checkpoint it signed: an alarm.
+pub(crate) const LOG_FORKED: &str = "connector.log-forked";
+
 /// An audit event of the runtime, as bytes fit to be spooled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SpoolEvent {

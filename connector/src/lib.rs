@@ -11,6 +11,8 @@
 //! - `link` holds one session with the kernel and dials again when it is lost. It retries nothing.
 //! - `core` is what is known: facts, tenants, resolves, the spool, the time floor. What the session
 //!   hears goes on disk there *before* it is acted on, and is confirmed after.
+//! - `evidence` keeps what the kernel signed of the tenant's log, so that no other history can take
+//!   its place unseen.
 //! - `node` answers: what it can decide alone through the kernel's own evaluator, what it must ask,
 //!   and what it reports. Every verdict given here is durable in the spool before it is answered.
 //! - `local` is the door: the five v0.1 calls, byte for byte as the kernel has them.
@@ -47,6 +49,7 @@ mod core;
 mod durable;
 mod enroll;
 mod event;
+mod evidence;
 mod floor;
 mod http;
 mod link;
@@ -70,4 +73,4 @@ pub use link::LinkError;
 pub use mode::{Machine, Mode, Standing, Transition};
 pub use run::{Connector, RunError, run};
 pub use spool::SpoolError;
-pub use status::{LinkStatus, SpoolStatus, Status, TenantStatus};
+pub use status::{CheckpointStatus, ForkStatus, LinkStatus, SpoolStatus, Status, TenantStatus};

@@ -6,6 +6,7 @@ mod courier;
 mod licenses;
 mod upkeep;
 mod verdict;
+mod witness;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub(crate) use courier::Courier;
 pub(crate) use licenses::Pulls;
 pub(crate) use upkeep::upkeep;
 pub(crate) use verdict::Asked;
+pub(crate) use witness::witness;
 
 use crate::{
     clock::chance, core::Core, durable::DurableError, event::Own, link::Link, mode::Standing,

@@ -21,10 +21,11 @@ use crate::{
     core::{Core, Me, OPERATOR_TOKEN_FILE, Parts, obey},
     durable::{self, DurableError, Kept},
     enroll::{kernel_addr, keystore},
+    evidence::{Evidence, Log},
     floor::Floor,
     link::{self, Dial, Link, LinkState},
     local::Doors,
-    node::{Courier, Node, Pulls, new_token, sha256_hex, upkeep},
+    node::{Courier, Node, Pulls, new_token, sha256_hex, upkeep, witness},
     resolves::Resolves,
     spool::{Spool, SpoolError, deliver},
     status::Status,
@@ -50,6 +51,9 @@ pub enum RunError {
     /// A file cannot be read or written.
     #[error("the data folder is unusable")]
     Disk(#[from] DurableError),
+    /// The enrolment names a key for checkpoints that is none: enroll anew.
+    #[error("the enrolment's checkpoint key is no key")]
+    CheckpointKey,
     /// The spool cannot be opened.
     #[error("the spool is unusable")]
     Spool(#[from] SpoolError),
@@ -126,7 +130,8 @@ impl Connector {
         let (stop_link, link_stops) = watch::channel(false);
         let mut background = JoinSet::new();
         background.spawn(obey(Arc::clone(&core), heard));
-        background.spawn(upkeep(Arc::clone(&node), states));
+        background.spawn(upkeep(Arc::clone(&node), states.clone()));
+        background.spawn(witness(Arc::clone(&node), states));
         background.spawn(deliver(
             Arc::clone(&core.spool),
             Courier::new(Arc::clone(&node)),
@@ -232,8 +237,10 @@ fn open(
         .filter_map(|key| key.bytes())
         .map(VerifyingKey::new)
         .collect();
+    let checkpoint_key = answer.checkpoint_key.bytes();
+    let checkpoint_key = checkpoint_key.ok_or(RunError::CheckpointKey)?;
     let mut time_keys = license_keys.clone();
-    time_keys.extend(answer.checkpoint_key.bytes().map(VerifyingKey::new));
+    time_keys.push(VerifyingKey::new(checkpoint_key));
     let floor = Floor::open(data, clock, answer.install_id, time_keys)?;
     let cnf = binding_of(&enrolled.binding.public_key());
     let operator_token = new_token();
@@ -249,6 +256,14 @@ fn open(
         facts: Kept::open(data.join("facts.json"))?,
         tenants: Tenants::open(&data.join("tenants"), license_keys, cnf, &floor)?,
         resolves: Resolves::open(&data.join("resolves"))?,
+        evidence: Evidence::open(
+            &data.join("checkpoints.json"),
+            Log {
+                install: answer.install_id,
+                tenant: answer.tenant_id,
+                key: checkpoint_key,
+            },
+        )?,
         spool: Arc::new(Spool::open(
             &data.join("spool"),
             config.spool_bytes_max,

@@ -34,6 +34,32 @@ pub struct Status {
     pub spool: SpoolStatus,
     /// The tenants acted for.
     pub tenants: Vec<TenantStatus>,
+    /// The newest checkpoint held of its own tenant's log.
+    #[serde(default)]
+    pub checkpoint: Option<CheckpointStatus>,
+    /// An alarm: the kernel's log contradicts that checkpoint.
+    #[serde(default)]
+    pub fork: Option<ForkStatus>,
+}
+
+/// The newest checkpoint held of the tenant's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointStatus {
+    /// The log's epoch.
+    pub epoch: u64,
+    /// How many events it covers.
+    pub size: u64,
+    /// How long ago it was kept, in milliseconds.
+    pub age_ms: u64,
+}
+
+/// The kernel's log contradicts a checkpoint it signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkStatus {
+    /// When that was found.
+    pub at: Timestamp,
+    /// What is wrong, in words.
+    pub why: String,
 }
 
 /// The link to the kernel.
@@ -127,6 +153,15 @@ impl Status {
                 dead_letters: core.spool.dead_letters(),
             },
             tenants: tenants.collect(),
+            checkpoint: core.evidence.highest().map(|held| CheckpointStatus {
+                epoch: held.epoch,
+                size: held.size,
+                age_ms: now.millis_since(held.at),
+            }),
+            fork: core.evidence.fork().map(|fork| ForkStatus {
+                at: fork.at,
+                why: fork.why,
+            }),
         }
     }
 
@@ -155,6 +190,17 @@ impl Status {
             "spool     {} waiting ({} bytes), {} dead letters",
             self.spool.waiting, self.spool.waiting_bytes, self.spool.dead_letters
         );
+        let log = match self.checkpoint {
+            Some(held) => {
+                let (size, age) = (held.size, countdown(held.age_ms));
+                format!("{size} events of epoch {} held, {age} old", held.epoch)
+            }
+            None => "no checkpoint held yet".to_owned(),
+        };
+        let _ = writeln!(text, "log       {log}");
+        if let Some(fork) = &self.fork {
+            let _ = writeln!(text, "ALARM     {} (found {})", fork.why, fork.at);
+        }
         for tenant in &self.tenants {
             let license = match (tenant.license_seq, tenant.license_expiry) {
                 (Some(seq), Some(expiry)) => format!("license {seq} until {expiry}"),

@@ -1,7 +1,11 @@
 //! The connector against a kernel's double that speaks real frames over real TLS.
 
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod local;
+#[cfg(test)]
+mod log;
 #[cfg(test)]
 mod session;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use provost_certs::{
 };
 use provost_connector::{Clock, Config, Connector};
 use provost_protocol::{
-    Code, Problem, RuntimeId, TenantId, Timestamp, codec,
+    RuntimeId, TenantId, Timestamp, codec,
     enrolment::{EnrolAnswer, EnrolRequest, PublicKeyEntry},
     entity::*,
     frame::{FRAME_BYTES_MAX, FrameDecoder},
@@ -27,17 +27,20 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use crate::log::KernelLog;
+
 /// Long enough for two busy cores; a test that needs it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct World {
     pub(crate) data: tempfile::TempDir,
     _ca: tempfile::TempDir,
-    authority: Arc<Authority>,
-    key: BindingKey,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) key: BindingKey,
     acceptor: Acceptor,
     listener: TcpListener,
     cnf: Mutex<[u8; 32]>,
+    pub(crate) log: KernelLog,
 }
 
 impl World {
@@ -59,6 +62,7 @@ impl World {
             key: BindingKey::generate().unwrap(),
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             cnf: Mutex::default(),
+            log: KernelLog::default(),
         }
     }
 
@@ -285,9 +289,7 @@ impl Peer {
                             })
                             .collect(),
                     ),
-                    Operation::Checkpoint { .. } => {
-                        Outcome::Refused(Problem::new(Code::RateLimited, "later"))
-                    }
+                    Operation::Checkpoint { held } => world.log.answer(world, held),
                     Operation::Check(_) | Operation::Resolve(_) => {
                         panic!("the kernel is asked what the connector should know")
                     }
