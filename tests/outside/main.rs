@@ -5,6 +5,7 @@
     reason = "a helper that cannot prepare its test fails it"
 )]
 
+mod backup;
 mod bad_certificates;
 mod bad_events;
 mod bad_external;
