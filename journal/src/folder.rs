@@ -150,14 +150,18 @@ impl Folder {
         Ok(Window::new(file, length))
     }
 
-    /// Removes a segment in every form it is there in; the one that counts goes last. Syncs nothing.
+    /// Removes a segment in every form it is there in; the one that counts goes last, so that after
+    /// an error the segment is there as it was. Syncs nothing.
     pub(crate) fn remove(&self, number: u64) -> io::Result<()> {
-        let packed = self.remove_if_there(&self.packed_path(number))?;
-        let raw = self.remove_if_there(&self.raw_path(number))?;
-        if packed || raw {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::NotFound.into())
+        match self.open_raw(number, Access::Read) {
+            Ok(_) => {
+                self.remove_if_there(&self.packed_path(number))?;
+                self.disk.remove(&self.raw_path(number))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.disk.remove(&self.packed_path(number))
+            }
+            Err(error) => Err(error),
         }
     }
 

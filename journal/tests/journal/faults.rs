@@ -242,6 +242,24 @@ fn a_segment_that_cannot_be_removed_stays_the_oldest() {
 }
 
 #[test]
+fn a_compressed_segment_that_cannot_be_forgotten_is_not_half_gone() {
+    let (disk, mut folder) = (FaultyDisk::default(), Folder::with_segments_of(1024));
+    folder.options.keep = Keep::Recent;
+    let mut journal = open_on(&disk, &folder);
+    for _ in 0..3 {
+        journal.append(&[large()]).unwrap();
+    }
+    journal.reader().compress(1).unwrap();
+    let failing = disk.clone();
+    disk.before("remove 0000000000000001.seg", move || {
+        failing.fail(Fault::Remove);
+    });
+    let forgotten = journal.forget_before(2);
+    let left = if forgotten.is_ok() { 2 } else { 3 };
+    assert_eq!(seqs(&journal).len(), left, "{forgotten:?}");
+}
+
+#[test]
 fn every_acknowledged_group_was_synced_after_its_write() {
     let (disk, folder) = (FaultyDisk::default(), Folder::new());
     let mut journal = open_on(&disk, &folder);
