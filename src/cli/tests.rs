@@ -124,6 +124,7 @@ fn what_the_issue_asks_for_can_be_typed() {
         "provost backup restore f --to d --expect-config f",
         "provost store rebuild --data d",
         "provost store rebuild --config f",
+        "provost audit verify --data d --output json",
         "provost audit export T --out d",
         "provost connector run --data d",
     ] {
@@ -208,6 +209,10 @@ fn what_cannot_be_meant_is_a_mistake_of_usage() {
             ErrorKind::MissingRequiredArgument,
         ),
         ("provost audit verify", ErrorKind::MissingRequiredArgument),
+        (
+            "provost audit verify --data d --key f",
+            ErrorKind::ArgumentConflict,
+        ),
         (
             "provost audit verify --proof p --leaf l",
             ErrorKind::MissingRequiredArgument,

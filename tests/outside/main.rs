@@ -14,6 +14,7 @@ mod bad_requests;
 mod bad_tokens;
 mod calls;
 mod connector;
+mod data;
 mod disk;
 mod durability;
 #[path = "../formats/fixture.rs"]

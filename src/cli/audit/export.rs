@@ -21,7 +21,7 @@ use crate::{
         client::{Client, PAGE_MAX},
         exit::Failure,
         output::Output,
-        progress::Progress,
+        progress::{Progress, Unit},
     },
 };
 
@@ -64,7 +64,7 @@ pub(super) async fn export(
     }
 
     fetch(&filling, client, &tenant, output, checkpoint.size).await?;
-    let progress = Progress::new(output, "verifying", checkpoint.size);
+    let progress = Progress::new(output, "verifying", Unit::Events, checkpoint.size);
     history
         .verify(|good| progress.reach(good))
         .map_err(not_verified)?;
@@ -105,7 +105,7 @@ async fn fetch(
         tiles: Tiles::default(),
         bundle: Vec::new(),
     };
-    let progress = Progress::new(output, "exporting", size);
+    let progress = Progress::new(output, "exporting", Unit::Events, size);
     let page_max = u64::try_from(PAGE_MAX).unwrap_or(u64::MAX);
     loop {
         let done = writer.tiles.frontier().size();

@@ -3,6 +3,7 @@
 //! It ends with 0 when all of it holds, with 4 when anything does not, and with 2 when it could not
 //! be read at all: what cannot be read is neither.
 
+mod data;
 mod export;
 mod proof;
 
@@ -19,7 +20,7 @@ use crate::cli::{
 };
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("what").required(true).args(["proof", "export"]))]
+#[command(group = ArgGroup::new("what").required(true).args(["proof", "export", "data"]))]
 pub(super) struct VerifyArgs {
     /// A tlog-proof of one event, as `audit prove` writes it
     #[arg(long, value_name = "FILE", requires_all = ["leaf", "verifier"])]
@@ -30,6 +31,9 @@ pub(super) struct VerifyArgs {
     /// A log in the folder that `audit export` wrote; every event and every tile is read
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,
+    /// A kernel's data folder, at rest or in use: every byte of journal and indexes is read
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["verifier", "leaf"])]
+    data: Option<PathBuf>,
     #[command(flatten)]
     verifier: VerifierArgs,
 }
@@ -56,9 +60,10 @@ struct Verdict {
 
 /// Verifies what was named, and says what came of it.
 pub(super) fn verify(args: &VerifyArgs, output: &Output) -> Result<(), Failure> {
-    let verdict = match (&args.proof, &args.leaf, &args.export) {
-        (Some(proof), Some(leaf), _) => proof::verify(proof, leaf, &args.verifier.must()?)?,
-        (_, _, Some(folder)) => export::verify(folder, args.verifier.given()?, output)?,
+    let verdict = match (&args.proof, &args.leaf, &args.export, &args.data) {
+        (Some(proof), Some(leaf), _, _) => proof::verify(proof, leaf, &args.verifier.must()?)?,
+        (_, _, Some(folder), _) => export::verify(folder, args.verifier.given()?, output)?,
+        (_, _, _, Some(folder)) => data::verify(folder, output)?,
         // clap asks for one of them.
         _ => return Err(Failure::Usage("name what to verify".to_owned())),
     };

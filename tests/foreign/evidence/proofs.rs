@@ -114,7 +114,7 @@ async fn an_event_that_was_changed_or_moved_is_proved_to_nobody() {
     // Another event's proof, in either direction.
     let neighbour = Files::of(&folder, 9);
     let crossed = Files {
-        proof: neighbour.proof.clone(),
+        proof: neighbour.proof,
         ..files.clone()
     };
     assert!(!crossed.judged().0);

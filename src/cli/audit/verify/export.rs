@@ -9,7 +9,7 @@ use crate::cli::{
     audit::history::{Broken, History, VERIFIER_KEY},
     exit::Failure,
     output::{Output, told},
-    progress::Progress,
+    progress::{Progress, Unit},
 };
 
 pub(super) fn verify(
@@ -23,7 +23,7 @@ pub(super) fn verify(
     let judged = History::open(folder, &key).and_then(|history| {
         let checkpoint = history.checkpoint();
         size = Some(checkpoint.size);
-        let progress = Progress::new(output, "verifying", checkpoint.size);
+        let progress = Progress::new(output, "verifying", Unit::Events, checkpoint.size);
         history.verify(|good| progress.reach(good))?;
         Ok(checkpoint.clone())
     });
