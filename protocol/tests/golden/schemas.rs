@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use provost_protocol::event::Event;
+use provost_protocol::{entity::RuntimeType, event::Event};
 use serde_json::{Map, Value, json};
 
 use crate::common;
@@ -91,7 +91,9 @@ fn every_word_the_code_reads_stands_in_the_schema() {
         for (field, property) in schema["properties"].as_object().unwrap() {
             let allowed = property["enum"].as_array().into_iter().flatten();
             let words: Vec<&Value> = allowed.collect();
-            for word in WORDS.iter().map(|word| json!(word)).chain([Value::Null]) {
+            let types = RuntimeType::ALL.iter().map(|word| json!(word.as_str()));
+            let words_tried = WORDS.iter().map(|word| json!(word)).chain(types);
+            for word in words_tried.chain([Value::Null]) {
                 let mut data = line["data"].clone();
                 data[field] = word.clone();
                 let no_words = words.is_empty() && word != Value::Null;
@@ -205,7 +207,7 @@ fn values(property: &Value) -> Vec<Value> {
     values
 }
 
-/// Every word that some field of some kind may hold.
+/// Every word that some field of some kind may hold, types of runtimes apart.
 const WORDS: &[&str] = &[
     "active",
     "admin",
@@ -215,7 +217,6 @@ const WORDS: &[&str] = &[
     "ca",
     "checkpoint",
     "company",
-    "courses",
     "custom",
     "dedicated",
     "degraded",
@@ -225,7 +226,6 @@ const WORDS: &[&str] = &[
     "healthy",
     "individual",
     "internal",
-    "labs",
     "license",
     "local",
     "oidc",
