@@ -1,13 +1,21 @@
 //! What the kernel is measured and tormented with, from outside.
 //!
-//! `provost-bench crash` kills the real daemon in the middle of its work, again and again, and
-//! holds what it acknowledged against what it kept.
+//! `provost-bench crash` ends the real daemon in the middle of its work, again and again, and holds
+//! what it acknowledged against what it kept. `provost-bench durable` says how many events a second
+//! become durable, beside what the disk gives. `provost-bench start` fills a data folder and says how
+//! soon the daemon works again on it after a kill; `provost-bench query` asks it for pages.
 
 mod crash;
+mod durable;
+mod figure;
+mod fill;
+mod query;
+mod start;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{num::NonZeroU64, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use provost_protocol::Timestamp;
 
 #[derive(Debug, Parser)]
 #[command(name = "provost-bench", version)]
@@ -18,21 +26,36 @@ struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Kill the daemon at random moments while 8 clients write; lose nothing, double nothing
+    /// End the daemon at random moments while 8 clients write; lose nothing, double nothing
     Crash(crash::Args),
+    /// Measure how many audit events a second become durable, beside bare append + fdatasync
+    Durable(durable::Args),
+    /// Fill a data folder and measure starts after a kill, rebuilds and room
+    Start(start::Args),
+    /// Measure pages of a filled folder's logs over random filters
+    Query(query::Args),
     /// The daemon itself, as a child of `crash`: so no second executable must be built
     #[command(hide = true)]
     CrashDaemon {
         /// Its configuration.
         #[arg(long)]
         config: PathBuf,
+        /// Beyond how many bytes a segment of its journal ends.
+        #[arg(long)]
+        segment_bytes: Option<NonZeroU64>,
     },
 }
 
 fn main() -> ExitCode {
     let done = match Bench::parse().command {
         Command::Crash(args) => crash::run(&args),
-        Command::CrashDaemon { config } => crash::serve(&config),
+        Command::Durable(args) => durable::run(&args),
+        Command::Start(args) => start::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::CrashDaemon {
+            config,
+            segment_bytes,
+        } => crash::serve(&config, segment_bytes),
     };
     match done {
         Ok(code) => code,
@@ -41,6 +64,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The time as the system has it.
+fn now() -> Timestamp {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[expect(clippy::print_stdout, reason = "a command's answer")]
+fn say(text: &str) {
+    println!("{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "a command's complaint")]

@@ -19,6 +19,7 @@ use crate::{
     chain::Chain,
     damage::locate,
     disk::Access,
+    fail_points,
     flaw::{Fault, Flaw},
     folder::Form,
     packed::{MakeError, Packed, Summary, make},
@@ -137,10 +138,12 @@ impl Reader {
             MakeError::Write(source) => CompressError::Write(source),
             MakeError::Length => CompressError::Read(open_failure(segment, Flaw::Layout.into())),
         })?;
+        fail_points::reach(fail_points::COMPRESS_WRITTEN);
         file.sync_all().map_err(|source| CompressError::Fatal {
             what: "syncing a compressed segment",
             source,
         })?;
+        fail_points::reach(fail_points::COMPRESS_SYNCED);
         let copy = disk.open(&path, Access::Read).map_err(Fault::from);
         let copy = copy.and_then(|file| Packed::open(file, segment));
         let same = copy.and_then(|copy| Ok(copy.holds(original.bytes())?));
@@ -172,11 +175,14 @@ impl Reader {
             self.discard(segment);
             return Err(CompressError::Write(error));
         }
+        fail_points::reach(fail_points::COMPRESS_RENAMED);
         folder.sync().map_err(fatal)?;
+        fail_points::reach(fail_points::COMPRESS_NAMED);
         if let Err(error) = folder.disk.remove(&folder.raw_path(segment)) {
             self.remove_or_warn(&packed);
             return Err(CompressError::Write(error));
         }
+        fail_points::reach(fail_points::COMPRESS_REMOVED);
         self.shared.set_form(
             segment,
             Form {

@@ -6,7 +6,7 @@
 
 /// Every point of this crate, in the order of the way.
 #[cfg(feature = "fail-points")]
-pub const ALL: [&str; 10] = [
+pub const ALL: [&str; 15] = [
     GROUP_FORMED,
     BEFORE_WRITE,
     HALF_WRITTEN,
@@ -17,6 +17,11 @@ pub const ALL: [&str; 10] = [
     SEGMENT_CREATED,
     SEGMENT_SYNCED,
     SEGMENT_NAMED,
+    COMPRESS_WRITTEN,
+    COMPRESS_SYNCED,
+    COMPRESS_RENAMED,
+    COMPRESS_NAMED,
+    COMPRESS_REMOVED,
 ];
 
 /// What a process that ends at a point says on standard error, followed by the point's name.
@@ -77,3 +82,13 @@ pub(crate) const SEGMENT_CREATED: &str = "journal.segment-created";
 pub(crate) const SEGMENT_SYNCED: &str = "journal.segment-synced";
 /// The next segment is durable; no group stands in it.
 pub(crate) const SEGMENT_NAMED: &str = "journal.segment-named";
+/// A sealed segment's compressed copy is written under another name, not yet synced.
+pub(crate) const COMPRESS_WRITTEN: &str = "journal.compress-written";
+/// The copy is durable; whether it is the segment was not looked at.
+pub(crate) const COMPRESS_SYNCED: &str = "journal.compress-synced";
+/// The copy has its name, not yet durably; the original is there too.
+pub(crate) const COMPRESS_RENAMED: &str = "journal.compress-renamed";
+/// The copy's name is durable; the original is there too.
+pub(crate) const COMPRESS_NAMED: &str = "journal.compress-named";
+/// The original is gone, not yet durably.
+pub(crate) const COMPRESS_REMOVED: &str = "journal.compress-removed";

@@ -42,8 +42,8 @@ const APART: &[&str] = &["tests/fuzz/libfuzzer"];
 /// Foreign crates that one crate of ours contains, and who else may name them. A trailing `(dev)`
 /// means in `[dev-dependencies]` only.
 const CONTAINED: &[(&str, &[&str])] = &[
-    // The root package for `System` alone; sources.rs looks at what it does with it.
-    ("actix", &["actors", "."]),
+    // The root package and the bench for `System` alone; sources.rs looks at what it does with it.
+    ("actix", &["actors", ".", "bench"]),
     ("sled", &["store"]),
     // The bench's bare floors compare with what rustls does alone; the root's tests make
     // certificates that the daemon must refuse.

@@ -45,7 +45,8 @@ const WRITTEN: &[&str] = &[
     "yaml", "yml",
 ];
 
-/// bincode stays in the codec, actix in `src` is `System` alone, rustls in the bench is the floor.
+/// bincode stays in the codec, actix in `src` and the bench is `System` alone, rustls in the bench
+/// is the floor.
 pub(crate) fn contained(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (path, text) in tree.rust() {
@@ -61,11 +62,13 @@ pub(crate) fn contained(tree: &Tree) -> Vec<Finding> {
                     "is for protocol/src/codec.rs",
                 );
             }
-            if crate_of == "src" && names(&code.replace("actix::System", ""), "actix") {
+            if ["src", "bench"].contains(&crate_of)
+                && names(&code.replace("actix::System", ""), "actix")
+            {
                 found.push(Finding::new(
                     path,
                     line,
-                    "of actix, src may name System alone",
+                    format!("of actix, {crate_of} may name System alone"),
                 ));
             }
             if crate_of == "bench" && !path.starts_with("bench/src/floor") {

@@ -264,10 +264,21 @@ impl Entry {
 impl Verdict {
     /// Whether nothing was lost, doubled or otherwise wrong, and something was at stake at all.
     pub(super) fn holds(&self) -> bool {
-        self.complaints.is_empty()
-            && self.lost.is_empty()
-            && self.doubled == 0
-            && self.acknowledged > 0
+        self.is_clean() && self.acknowledged > 0
+    }
+
+    /// Whether nothing was lost, doubled or otherwise wrong.
+    pub(super) fn is_clean(&self) -> bool {
+        self.complaints.is_empty() && self.lost.is_empty() && self.doubled == 0
+    }
+
+    /// Takes in how another life went.
+    pub(super) fn add(&mut self, other: Self) {
+        self.acknowledged += other.acknowledged;
+        self.unknown += other.unknown;
+        self.lost.extend(other.lost);
+        self.doubled += other.doubled;
+        self.complaints.extend(other.complaints);
     }
 }
 

@@ -13,22 +13,22 @@ use super::{
 
 /// Everybody who writes.
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     members: Vec<Member>,
 }
 
 /// One runtime with all it needs to call.
 #[derive(Debug, Clone)]
-pub(super) struct Member {
-    pub(super) tenant: String,
-    pub(super) runtime: String,
-    pub(super) token: String,
+pub(crate) struct Member {
+    pub(crate) tenant: String,
+    pub(crate) runtime: String,
+    pub(crate) token: String,
     identity_pem: String,
 }
 
 impl Fleet {
     /// Makes tenants with a quota each, and runtimes for them.
-    pub(super) async fn enroll(kernel: &Kernel, random: &mut StdRng) -> anyhow::Result<Self> {
+    pub(crate) async fn enroll(kernel: &Kernel, random: &mut StdRng) -> anyhow::Result<Self> {
         let mut members = Vec::new();
         for name in 0..TENANTS {
             let body = json!({"name": format!("tenant {name}"), "type": "company"});
@@ -45,7 +45,7 @@ impl Fleet {
         Ok(Self { members })
     }
 
-    pub(super) fn tenants(&self) -> Vec<String> {
+    pub(crate) fn tenants(&self) -> Vec<String> {
         let mut tenants: Vec<String> = self
             .members
             .iter()
@@ -55,8 +55,31 @@ impl Fleet {
         tenants
     }
 
+    /// Lets the first runtime ask for one check and report one event: both answered, the event
+    /// durable.
+    pub(crate) async fn check_and_record(
+        &self,
+        kernel: &Kernel,
+        random: &mut StdRng,
+    ) -> anyhow::Result<()> {
+        let member = self.members.first().context("nobody is enrolled")?;
+        let client = kernel.client(Some(&member.identity_pem))?;
+        let body = json!({
+            "tenant_id": member.tenant, "runtime_id": member.runtime, "feature": FEATURE,
+        });
+        let request = client
+            .post(kernel.url("/kernel/entitlements/check"))
+            .json(&body);
+        let answer = member.signed(request).send().await?.error_for_status()?;
+        let answer: Value = answer.json().await?;
+        anyhow::ensure!(answer["allowed"] == true, "denied: {answer}");
+        let random = StdRng::seed_from_u64(random.random());
+        let writer = Writer::new(member.clone(), client, kernel.clone(), Vec::new(), random);
+        writer.record().await
+    }
+
     /// A writer for each member; what is to be asked again goes first.
-    pub(super) fn writers(
+    pub(crate) fn writers(
         &mut self,
         kernel: &Kernel,
         mut again: Vec<Unknown>,
@@ -131,7 +154,7 @@ impl Member {
     }
 
     /// Adds the headers of every call.
-    pub(super) fn signed(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+    pub(crate) fn signed(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
         let request = request
             .header("X-Tenant-Id", &self.tenant)
             .header("X-Runtime-Id", &self.runtime)
@@ -152,7 +175,7 @@ fn text(json: &Value, field: &str) -> anyhow::Result<String> {
 }
 
 /// What is consumed.
-pub(super) const FEATURE: &str = "work.units";
+pub(crate) const FEATURE: &str = "work.units";
 
 /// More than any run consumes.
 const QUOTA: u64 = 1_000_000_000;

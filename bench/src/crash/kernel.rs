@@ -10,7 +10,7 @@ use super::child::Addresses;
 
 /// A running kernel.
 #[derive(Debug, Clone)]
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     addresses: Addresses,
     admin: Client,
     key: String,
@@ -18,7 +18,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    pub(super) fn new(addresses: Addresses, data: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn new(addresses: Addresses, data: &Path) -> anyhow::Result<Self> {
         let key = std::fs::read_to_string(data.join("admin.key"))?
             .trim()
             .to_owned();
@@ -33,7 +33,7 @@ impl Kernel {
     }
 
     /// A client of the runtime port, without a certificate where there is none yet.
-    pub(super) fn client(&self, identity: Option<&str>) -> anyhow::Result<Client> {
+    pub(crate) fn client(&self, identity: Option<&str>) -> anyhow::Result<Client> {
         let mut builder = Client::builder()
             .no_proxy()
             .timeout(CALL_WITHIN)
@@ -45,43 +45,49 @@ impl Kernel {
     }
 
     /// A path of the runtime port.
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.addresses.runtime)
     }
 
-    pub(super) async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
         Ok(serde_json::from_str(
             &self.ask(Method::POST, path, Some(body)).await?,
         )?)
     }
 
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         Ok(serde_json::from_str(
             &self.ask(Method::GET, path, None).await?,
         )?)
     }
 
     /// A tenant's log after a sequence, in order, each event as its exact text.
-    pub(super) async fn log_after(
+    pub(crate) async fn log_after(
         &self,
         tenant: &str,
         mut after: u64,
     ) -> anyhow::Result<Vec<Box<RawValue>>> {
-        #[derive(serde::Deserialize)]
-        struct Page {
-            items: Vec<Box<RawValue>>,
-        }
         let mut all = Vec::new();
         loop {
             let path = format!("/v1/tenants/{tenant}/audit?limit={PAGE}&after={after}");
-            let page: Page = serde_json::from_str(&self.ask(Method::GET, &path, None).await?)?;
-            let count = page.items.len();
+            let items = self.items(&path).await?;
+            let count = items.len();
             after += u64::try_from(count)?;
-            all.extend(page.items);
+            all.extend(items);
             if count < PAGE {
                 return Ok(all);
             }
         }
+    }
+
+    /// The items of one page of the admin API, each as its exact text.
+    pub(crate) async fn items(&self, path: &str) -> anyhow::Result<Vec<Box<RawValue>>> {
+        #[derive(serde::Deserialize)]
+        struct Page {
+            items: Vec<Box<RawValue>>,
+        }
+        let page: Page = serde_json::from_str(&self.ask(Method::GET, path, None).await?)?;
+        Ok(page.items)
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<String> {

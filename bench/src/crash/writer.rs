@@ -1,6 +1,5 @@
 //! One client: writes one thing after the other until the connection breaks.
 
-use provost_protocol::Timestamp;
 use rand::{Rng as _, RngExt as _, rngs::StdRng};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
@@ -9,17 +8,18 @@ use super::{
     fleet::{FEATURE, Member},
     kernel::Kernel,
 };
+use crate::now;
 
 /// Something that may happen once. Its id is an idempotency key or the id of an audit event.
 #[derive(Debug, Clone)]
-pub(super) struct Write {
-    pub(super) id: String,
-    pub(super) what: What,
+pub(crate) struct Write {
+    pub(crate) id: String,
+    pub(crate) what: What,
 }
 
 /// What is written.
 #[derive(Debug, Clone)]
-pub(super) enum What {
+pub(crate) enum What {
     /// Takes units from the quota.
     Consume { amount: u64 },
     /// Reports an audit event: its body, to be repeated byte for byte.
@@ -28,14 +28,14 @@ pub(super) enum What {
 
 /// A write of which nobody knows whether it happened.
 #[derive(Debug, Clone)]
-pub(super) struct Unknown {
-    pub(super) runtime: String,
-    pub(super) write: Write,
+pub(crate) struct Unknown {
+    pub(crate) runtime: String,
+    pub(crate) write: Write,
 }
 
 /// What the kernel answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Acknowledged {
+pub(crate) enum Acknowledged {
     /// Taken, and so much is taken in all.
     Consumed { used: u64 },
     /// Stands at this place of the log.
@@ -44,18 +44,18 @@ pub(super) enum Acknowledged {
 
 /// What a client did in one round.
 #[derive(Debug)]
-pub(super) struct Wrote {
-    pub(super) tenant: String,
-    pub(super) runtime: String,
-    pub(super) acknowledged: Vec<(Write, Acknowledged)>,
-    pub(super) unknown: Vec<Write>,
+pub(crate) struct Wrote {
+    pub(crate) tenant: String,
+    pub(crate) runtime: String,
+    pub(crate) acknowledged: Vec<(Write, Acknowledged)>,
+    pub(crate) unknown: Vec<Write>,
     /// Answers that are no acknowledgement, in the kernel's words.
-    pub(super) refused: Vec<(Write, String)>,
+    pub(crate) refused: Vec<(Write, String)>,
 }
 
 /// One client in one round.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     member: Member,
     client: Client,
     kernel: Kernel,
@@ -64,7 +64,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) const fn new(
+    pub(crate) const fn new(
         member: Member,
         client: Client,
         kernel: Kernel,
@@ -81,7 +81,7 @@ impl Writer {
     }
 
     /// Writes until the kernel is gone.
-    pub(super) async fn run(mut self) -> Wrote {
+    pub(crate) async fn run(mut self) -> Wrote {
         let mut wrote = Wrote {
             tenant: self.member.tenant.clone(),
             runtime: self.member.runtime.clone(),
@@ -103,6 +103,14 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Reports one audit event and waits until it is durable.
+    pub(crate) async fn record(mut self) -> anyhow::Result<()> {
+        let write = self.audit();
+        let answer = self.send(&write).await?;
+        answer.map_err(anyhow::Error::msg)?;
+        Ok(())
     }
 
     /// Sends a write; an error leaves its outcome unknown.
@@ -129,21 +137,28 @@ impl Writer {
     }
 
     fn fresh(&mut self) -> Write {
+        if self.random.random() {
+            return self.audit();
+        }
+        let what = What::Consume {
+            amount: self.random.random_range(1..=3),
+        };
+        Write {
+            id: self.id(),
+            what,
+        }
+    }
+
+    fn audit(&mut self) -> Write {
         let id = self.id();
-        let what = if self.random.random() {
-            What::Consume {
-                amount: self.random.random_range(1..=3),
-            }
-        } else {
-            let event = json!({
-                "event_id": id, "tenant_id": self.member.tenant,
-                "runtime_id": self.member.runtime, "actor_type": "runtime",
-                "actor_id": "bench", "type": "bench.written", "timestamp": Timestamp::EPOCH.plus_millis(now_ms()).to_string(),
-                "correlation_id": self.id(), "payload": {"n": self.random.random::<u32>()},
-            });
-            What::Audit {
-                body: json!({ "event": event }).to_string(),
-            }
+        let event = json!({
+            "event_id": id, "tenant_id": self.member.tenant,
+            "runtime_id": self.member.runtime, "actor_type": "runtime",
+            "actor_id": "bench", "type": "bench.written", "timestamp": now().to_string(),
+            "correlation_id": self.id(), "payload": {"n": self.random.random::<u32>()},
+        });
+        let what = What::Audit {
+            body: json!({ "event": event }).to_string(),
         };
         Write { id, what }
     }
@@ -151,15 +166,11 @@ impl Writer {
     fn id(&mut self) -> String {
         let mut bytes = [0; 10];
         self.random.fill_bytes(&mut bytes);
-        uuid::Builder::from_unix_timestamp_millis(now_ms(), &bytes)
+        let millis = u64::try_from(now().as_millis()).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes)
             .into_uuid()
             .to_string()
     }
-}
-
-fn now_ms() -> u64 {
-    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What an answer acknowledges, if it does.
