@@ -56,6 +56,7 @@ mod groups;
 mod journal;
 mod opening;
 mod options;
+mod pace;
 mod packed;
 mod queue;
 mod read;

@@ -19,6 +19,8 @@ pub(crate) struct Queue<I> {
 struct State<I> {
     items: VecDeque<(I, usize)>,
     bytes: usize,
+    /// Whoever waits for items is woken when there are so many.
+    wake_at: usize,
     closed: bool,
     ended: bool,
 }
@@ -45,6 +47,7 @@ impl<I> Queue<I> {
         let state = State {
             items: VecDeque::new(),
             bytes: 0,
+            wake_at: 1,
             closed: false,
             ended: false,
         };
@@ -71,6 +74,8 @@ impl<I> Queue<I> {
             if state.has_room(bytes) {
                 break;
             }
+            // Whoever gathers has gathered enough.
+            self.filled.notify_one();
             let left = deadline.and_then(|end| end.checked_duration_since(Instant::now()));
             let Some(left) = left.filter(|left| !left.is_zero()) else {
                 return Err(Unqueued::Full(item));
@@ -80,8 +85,11 @@ impl<I> Queue<I> {
         }
         state.bytes += bytes;
         state.items.push_back((item, bytes));
+        let enough = state.items.len() >= state.wake_at;
         drop(state);
-        self.filled.notify_one();
+        if enough {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -114,6 +122,29 @@ impl<I> Queue<I> {
                 }
             };
         }
+    }
+
+    /// Waits until `count` items are in, or no more come in, or it is `until`.
+    pub(crate) fn gather(&self, count: usize, until: Instant) {
+        let count = count.min(QUEUE_ITEMS_MAX);
+        let mut state = self.lock();
+        state.wake_at = count;
+        while state.items.len() < count && state.bytes < QUEUE_BYTES_MAX && !state.closed {
+            let Some(left) = until.checked_duration_since(Instant::now()) else {
+                break;
+            };
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.filled.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.wake_at = 1;
+    }
+
+    /// How many items are in.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().items.len()
     }
 
     /// Takes the next item if there is one and it is `wanted`; never waits.
@@ -181,3 +212,59 @@ impl<I> State<I> {
 pub const QUEUE_ITEMS_MAX: usize = 8_192;
 /// Four of the largest groups: some hundred milliseconds of a slow disk, and little memory.
 pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, thread};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn gathering_ends_when_as_many_are_there_as_were_waited_for() {
+        let queue = Arc::new(Queue::new());
+        let pusher = Arc::clone(&queue);
+        let begun = Instant::now();
+        let pushing = thread::spawn(move || {
+            for item in 0..3 {
+                pusher.push(item, 1, None).unwrap();
+            }
+        });
+        queue.gather(3, begun + LONG);
+        assert!(begun.elapsed() < LONG);
+        assert_eq!(queue.len(), 3);
+        pushing.join().unwrap();
+    }
+
+    #[test]
+    fn gathering_ends_at_its_deadline_and_at_the_end() {
+        let queue = Queue::new();
+        queue.push((), 1, None).unwrap();
+        queue.gather(2, Instant::now() + Duration::from_millis(1));
+        assert_eq!(queue.len(), 1);
+        queue.close();
+        let begun = Instant::now();
+        queue.gather(2, begun + LONG);
+        assert!(begun.elapsed() < LONG);
+    }
+
+    #[test]
+    fn after_gathering_one_item_wakes_whoever_waits_for_one() {
+        let queue = Arc::new(Queue::new());
+        queue.gather(2, Instant::now());
+        let popper = Arc::clone(&queue);
+        let popping = thread::spawn(move || matches!(popper.pop(Some(LONG)), Popped::Item(7)));
+        queue.push(7, 1, None).unwrap();
+        assert!(popping.join().unwrap());
+    }
+
+    #[test]
+    fn gathering_ends_when_the_queue_holds_no_more() {
+        let queue = Queue::new();
+        queue.push((), QUEUE_BYTES_MAX, None).unwrap();
+        let begun = Instant::now();
+        queue.gather(2, begun + LONG);
+        assert!(begun.elapsed() < LONG);
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! Order for each submission: [`Sink::admit`] → durable → [`Sink::durable`], all on the writer
 //! thread, in the order of submission. While one group is being synced, the next gathers in the
-//! queue. After 10 ms without work, and at shutdown, a seal is written, so that the last
+//! queue; whoever was answered with the last group is waited for a little ([`Pace`]), or else, of
+//! those who write and wait in turns, each group would hold only half. After 10 ms without work, and at shutdown, a seal is written, so that the last
 //! acknowledged group is attested by a later one and could not be taken for a torn tail.
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tracing::{error, warn};
@@ -20,6 +21,7 @@ use crate::{
     append::AppendError,
     fail_points, group,
     journal::Journal,
+    pace::Pace,
     queue::{Popped, Queue},
     record::Record,
     sink::{Durable, Fatal, Landed, RefusedWhy, Sink},
@@ -61,6 +63,7 @@ impl<T: Send + 'static> GroupWriter<T> {
                         journal,
                         sink,
                         queue: &queue,
+                        pace: Pace::default(),
                         seal_failed: false,
                     }
                     .run()
@@ -127,6 +130,7 @@ struct Writer<'a, S, T> {
     journal: Journal,
     sink: S,
     queue: &'a Queue<Item<T>>,
+    pace: Pace,
     seal_failed: bool,
 }
 
@@ -149,6 +153,9 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
     }
 
     fn commit(&mut self, first: Item<T>) -> Result<(), AppendError> {
+        if let Some((others, until)) = self.pace.wait_for() {
+            self.queue.gather(others, until);
+        }
         let mut records = Vec::new();
         let mut tickets = Vec::new();
         let mut next = Some(first);
@@ -173,7 +180,11 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
             )
         } else {
             fail_points::reach(fail_points::GROUP_FORMED);
-            match self.journal.append(&records) {
+            let begun = Instant::now();
+            let appended = self.journal.append(&records);
+            let waiting = self.queue.len();
+            self.pace.wrote(tickets.len() + waiting, begun.elapsed());
+            match appended {
                 Ok(done) => (done.group, done.end, done.rolled, done.positions),
                 Err(error) => return self.refuse(tickets, error),
             }

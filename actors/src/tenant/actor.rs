@@ -42,6 +42,8 @@ pub(crate) struct TenantActor {
     /// Sequence of the last durable event.
     pub(super) committed_seq: u64,
     pub(super) in_flight: Option<InFlight>,
+    /// Those who were just answered get a turn before the next append.
+    pub(super) gathering: bool,
     pub(super) waiting: Queue,
     /// Commands whose facts are being read.
     pub(super) loading: usize,
@@ -117,6 +119,7 @@ impl TenantActor {
             pending_seq: loaded.head.seq,
             committed_seq: loaded.head.seq,
             in_flight: None,
+            gathering: false,
             waiting: Queue::default(),
             loading: 0,
             recent: Recent::new(),

@@ -179,6 +179,7 @@ impl TenantActor {
 
     fn append_if_idle(&mut self, ctx: &mut Context<Self>) {
         while self.in_flight.is_none()
+            && !self.gathering
             && let Some(batch) = self.waiting.take()
         {
             let fresh = batch.answers.iter().flat_map(Waiting::fresh);
@@ -211,6 +212,17 @@ impl TenantActor {
         }
     }
 
+    /// Appends what waits after those who were just answered had a turn: of those who write and
+    /// wait in turns, each append would hold only half otherwise.
+    fn gather(&mut self, ctx: &mut Context<Self>) {
+        self.gathering = true;
+        let turn = tokio::task::yield_now().into_actor(self);
+        ctx.spawn(turn.map(|(), actor, ctx| {
+            actor.gathering = false;
+            actor.append_if_idle(ctx);
+        }));
+    }
+
     fn on_durable(outcome: Result<(), AppendError>, actor: &mut Self, ctx: &mut Context<Self>) {
         let Some(in_flight) = actor.in_flight.take() else {
             return;
@@ -228,7 +240,7 @@ impl TenantActor {
                     }
                     waiting.finish(&actor.committed);
                 }
-                actor.append_if_idle(ctx);
+                actor.gather(ctx);
                 actor.unload_cold();
                 actor.arm(ctx);
             }

@@ -125,6 +125,7 @@ impl TenantActor {
         unseen: Vec<LookupKey>,
         events: Vec<Option<StoredEvent>>,
     ) {
+        let shows = !entities.is_empty();
         for (key, entity) in entities {
             // Who was faster has loaded and perhaps changed it.
             if self.known.insert(key.clone())
@@ -142,7 +143,9 @@ impl TenantActor {
             let envelope = event.map(|event| Arc::new(event.envelope));
             self.recent.learn(key, envelope);
         }
-        self.published.publish(&self.committed);
+        if shows {
+            self.published.publish(&self.committed);
+        }
     }
 
     /// What the idempotency key did before, if anything.

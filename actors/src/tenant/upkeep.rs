@@ -93,6 +93,7 @@ impl TenantActor {
     /// Asleep it costs nothing; its next deadline stands in the store's due index.
     fn may_sleep(&self, now: Timestamp) -> bool {
         self.in_flight.is_none()
+            && !self.gathering
             && self.waiting.is_empty()
             && self.loading == 0
             && self.held.is_empty()
