@@ -23,11 +23,19 @@ pub(crate) struct Shared {
     end: AtomicU64,
     first_segment: AtomicU64,
     sealed: Mutex<BTreeMap<u64, Form>>,
-    files: Mutex<BTreeMap<u64, SegmentFile>>,
+    files: Mutex<OpenFiles>,
     // Whether the folder is this journal's to change.
     writable: bool,
     compressing: Mutex<()>,
     names: Mutex<()>,
+}
+
+/// The files that were read last.
+#[derive(Debug, Default)]
+struct OpenFiles {
+    by_number: BTreeMap<u64, (u64, SegmentFile)>,
+    // Rises with every use.
+    uses: u64,
 }
 
 impl Shared {
@@ -97,23 +105,20 @@ impl Shared {
     /// A segment's file, kept open for the next read.
     pub(crate) fn file(&self, folder: &Folder, number: u64) -> Result<SegmentFile, Fault> {
         let mut files = lock(&self.files);
-        if let Some(file) = files.get(&number) {
-            return Ok(file.clone());
+        if let Some(file) = files.used(number) {
+            return Ok(file);
         }
         let file = folder.open(number)?;
         // A forgotten segment's space is free only once nobody has it open.
         let first = self.first_segment();
-        files.retain(|&known, _| known >= first);
-        while files.len() >= OPEN_FILES_MAX {
-            files.pop_first();
-        }
-        files.insert(number, file.clone());
+        files.by_number.retain(|&known, _| known >= first);
+        files.keep(number, file.clone());
         Ok(file)
     }
 
     /// Closes a segment's file: another one has its name, or none has.
     pub(crate) fn close(&self, number: u64) {
-        lock(&self.files).remove(&number);
+        lock(&self.files).by_number.remove(&number);
     }
 
     /// One segment is compressed at a time: memory and disk have other things to do.
@@ -127,11 +132,33 @@ impl Shared {
     }
 }
 
+impl OpenFiles {
+    fn used(&mut self, number: u64) -> Option<SegmentFile> {
+        let (last, file) = self.by_number.get_mut(&number)?;
+        self.uses += 1;
+        *last = self.uses;
+        Some(file.clone())
+    }
+
+    /// Keeps one more; the one that nobody used for longest makes room.
+    fn keep(&mut self, number: u64, file: SegmentFile) {
+        if self.by_number.len() >= OPEN_FILES_MAX {
+            let oldest = self.by_number.iter().min_by_key(|(_, (last, _))| *last);
+            if let Some(oldest) = oldest.map(|(&oldest, _)| oldest) {
+                self.by_number.remove(&oldest);
+            }
+        }
+        self.uses += 1;
+        self.by_number.insert(number, (self.uses, file));
+    }
+}
+
 /// What is behind these locks is whole whatever panicked: it is changed by single inserts and
 /// removals.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads go to the newest segments; 32 of them are 2 GiB, and few of the process's files.
-const OPEN_FILES_MAX: usize = 32;
+/// A question about a tenant walks through all segments: 256 of them are 16 GiB of events, a quarter
+/// of the files a process may open by default, and at most 40 MiB of tables and blocks.
+const OPEN_FILES_MAX: usize = 256;
