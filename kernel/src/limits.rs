@@ -1,9 +1,12 @@
 //! How much of everything one tenant may have: each number with its reason.
 
-/// A restore from a backup raises the epoch, and with it the desired-state revision by so much:
-/// above all that the lost time could have handed out, so that no connector holds a higher one.
-/// JSON readers hold two million epochs exactly.
-pub const REVISIONS_PER_EPOCH: u64 = 1 << 32;
+/// A restore from a backup raises the epoch, and with it the desired-state revision by so much for
+/// each: above all that the lost time could have handed out, so that no connector holds a higher
+/// one. Epochs are seconds since 1970, so it is a million revisions for each second of lost time,
+/// and one million at least where the clock was set back; each is a durable change, and one log
+/// takes some thousands a second. JSON readers hold whole numbers below 2^53: enough up to epoch
+/// 8.5e9, the year 2239.
+pub const REVISIONS_PER_EPOCH: u64 = 1 << 20;
 
 /// All of them are loaded when the tenant wakes and stand in every license: 330 fully described
 /// ones fill its 256 KiB (a test of the protocol), and a tenant must always get one.

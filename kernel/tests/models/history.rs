@@ -159,10 +159,7 @@ impl Model {
     fn step(&mut self, step: Step) {
         match step {
             Step::Append(count) => (0..count).for_each(|_| {
-                let event = TenantResumed {
-                    reason: "again".to_owned(),
-                };
-                self.log.push(&mut self.unique, event.into());
+                self.log.push(&mut self.unique, resumed());
             }),
             Step::Backup => self.backups.push(self.log.clone()),
             Step::Hold(runtime) => {
@@ -395,12 +392,12 @@ fn licenses_after_a_restore_are_of_the_new_epoch_and_never_go_backwards() {
     };
     let at = At {
         tenant: tenant_id(1),
-        epoch: 1_795_325_728,
+        epoch: TODAY,
         seq: restored.size + 1,
         time: world.now,
     };
     apply(&mut world.state, at, &restored.into());
-    assert_eq!(world.state.epoch(), 1_795_325_728);
+    assert_eq!(world.state.epoch(), TODAY);
     assert!(
         world.state.revision() > revision,
         "no connector holds a higher one"
@@ -409,7 +406,7 @@ fn licenses_after_a_restore_are_of_the_new_epoch_and_never_go_backwards() {
     assert_eq!(
         after,
         Sequence {
-            epoch: 1_795_325_728,
+            epoch: TODAY,
             seq: 1
         }
     );
@@ -418,6 +415,37 @@ fn licenses_after_a_restore_are_of_the_new_epoch_and_never_go_backwards() {
         world.state.check_facts(&own(1)).is_ok(),
         "the tenant goes on"
     );
+}
+
+#[test]
+fn a_revision_after_a_restore_is_above_every_earlier_one_and_exact_in_json() {
+    let mut log = Model::new().log;
+    let mut unique = 0;
+    let mut highest = 0;
+    // The first restore is of the first epoch; every later one is made a second after another.
+    for epoch in [TODAY, TODAY + 1, TODAY + 2, LAST_EXACT_EPOCH] {
+        let backup = log.clone();
+        for _ in 0..1_000 {
+            log.push(&mut unique, resumed());
+            assert!(log.state.revision() > highest, "epoch {}", log.epoch);
+            highest = log.state.revision();
+        }
+        log = backup;
+        let restored = LogRestored {
+            old_epoch: log.epoch,
+            size: size(&log.leaves),
+            root: root(&log.leaves),
+        };
+        log.epoch = epoch;
+        assert!(
+            log.state.tenant().unwrap().revision_in(epoch) > highest,
+            "shown before anything is written in the new epoch"
+        );
+        log.push(&mut unique, restored.into());
+        assert!(log.state.revision() > highest, "epoch {epoch}");
+        assert!(log.state.revision() < 1 << 53, "epoch {epoch}");
+        highest = log.state.revision();
+    }
 }
 
 fn root(leaves: &[Leaf]) -> Hash {
@@ -431,3 +459,15 @@ fn root(leaves: &[Leaf]) -> Hash {
 fn size(leaves: &[Leaf]) -> u64 {
     u64::try_from(leaves.len()).unwrap()
 }
+
+/// Something that happens, and that runtimes should know.
+fn resumed() -> Event {
+    let reason = "again".to_owned();
+    TenantResumed { reason }.into()
+}
+
+/// Seconds since 1970, as a restore of these days has them.
+const TODAY: u64 = 1_795_325_728;
+
+/// In the year 2239; JSON readers lose exactness from 2^33 on, in 2242.
+const LAST_EXACT_EPOCH: u64 = 8_500_000_000;
