@@ -46,9 +46,14 @@ fn lost(history: &HistoryRecord, report: &ReportHeld) -> Option<LogRangeLost> {
     let held = report.held;
     let restore = history.restore_after(held.epoch)?;
     let beyond = held.size > restore.size;
+    let kept = if cfg!(planted = "lost_range_from_held_size") {
+        held.size.saturating_sub(1)
+    } else {
+        restore.size
+    };
     (beyond || !history.went_through(held.epoch)).then(|| LogRangeLost {
         old_epoch: held.epoch,
-        from_seq: restore.size.saturating_add(1).min(held.size),
+        from_seq: kept.saturating_add(1).min(held.size),
         to_seq: held.size,
         root: held.root,
         runtime_id: report.runtime,
