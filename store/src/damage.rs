@@ -1,8 +1,12 @@
 //! Damage in the journal, named so that somebody can act: which file, where, whose events.
+//!
+//! Damage in an index costs no event: the index is built again from its segment. It is told all the
+//! same, because a disk that loses one file loses others.
 
 use std::{
     collections::BTreeSet,
     fmt,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -15,7 +19,8 @@ pub struct Damage {
     pub file: String,
     /// Where in that file the damaged thing begins.
     pub offset: u64,
-    /// Whose events cannot be read, or not be trusted, in order of id; empty where it is nobody's.
+    /// Whose events, or whose part of an index, cannot be read or not be trusted, in order of id;
+    /// empty where nobody can be named: the bytes that would say whose they are are hit themselves.
     pub tenants: Vec<TenantId>,
     /// What is wrong there.
     pub why: String,
@@ -61,14 +66,21 @@ impl fmt::Debug for Alarm {
 impl Damage {
     /// Writes the one line that an operator searches for.
     pub(crate) fn log(&self) {
+        let Self {
+            file, offset, why, ..
+        } = self;
         let tenants = self.tenants();
-        tracing::error!(
-            file = %self.file,
-            offset = self.offset,
-            %tenants,
-            why = %self.why,
-            "the journal is damaged"
-        );
+        if self.is_of_index() {
+            tracing::error!(%file, offset, %tenants, %why, "an index of the journal is damaged");
+        } else {
+            tracing::error!(%file, offset, %tenants, %why, "the journal is damaged");
+        }
+    }
+
+    fn is_of_index(&self) -> bool {
+        Path::new(&self.file)
+            .extension()
+            .is_some_and(|extension| extension == "idx")
     }
 
     fn tenants(&self) -> String {
@@ -92,10 +104,11 @@ impl fmt::Display for Damage {
             file, offset, why, ..
         } = self;
         write!(f, "{file} at byte {offset}: {why}; ")?;
-        if self.tenants.is_empty() {
-            write!(f, "no tenant's events are hit")
-        } else {
-            write!(f, "events of tenant {} are hit", self.tenants())
+        match (self.is_of_index(), self.tenants.is_empty()) {
+            (true, true) => write!(f, "no tenant can be named, and no event is hit"),
+            (true, false) => write!(f, "the index of tenant {} is hit, no event", self.tenants()),
+            (false, true) => write!(f, "no tenant can be named"),
+            (false, false) => write!(f, "events of tenant {} are hit", self.tenants()),
         }
     }
 }

@@ -141,6 +141,9 @@ pub(crate) enum IndexError {
     Damaged {
         /// Where in the file.
         offset: u64,
+        /// How many bytes of sections from there on cannot be trusted; none where it is the tables
+        /// before them.
+        bytes: u64,
         /// What is wrong there.
         why: &'static str,
     },
@@ -154,6 +157,11 @@ pub(crate) enum IndexError {
 
 impl IndexError {
     pub(crate) const fn damaged(offset: u64, why: &'static str) -> Self {
-        Self::Damaged { offset, why }
+        Self::damaged_part((offset, 0), why)
+    }
+
+    /// Bytes of sections: where, and how many.
+    const fn damaged_part((offset, bytes): (u64, u64), why: &'static str) -> Self {
+        Self::Damaged { offset, bytes, why }
     }
 }

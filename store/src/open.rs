@@ -42,7 +42,8 @@ pub struct Options {
     pub compress: bool,
     /// How long a start checks stored bytes before it serves; the rest is checked beside.
     pub start_check: Duration,
-    /// Hears of damage that is found after the start.
+    /// Hears of damage that the store goes on with: in an index, which it builds again; in a
+    /// segment, where it is found after the start.
     pub damaged: DamageHook,
 }
 

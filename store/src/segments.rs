@@ -24,7 +24,7 @@ use provost_protocol::{
     tlog::{Hash, leaf_hash},
 };
 
-pub(crate) use self::check::{Checked, name_closed};
+pub(crate) use self::check::{Checked, name_closed, name_index};
 use crate::{
     backend::ReadError,
     damage::Alarm,

@@ -37,7 +37,7 @@ use crate::{
     damage::Damage,
     index::{Growing, IndexError, Sealed},
     open::JOURNAL,
-    segments::{index_path, name_closed},
+    segments::{index_path, name_closed, name_index},
 };
 
 /// How far a check is.
@@ -233,33 +233,30 @@ impl Check {
     fn index(&mut self, segment: u64, scanned: Option<&Growing>) {
         let path = index_path(self.journal.join(provost_journal::file_name(segment)));
         let opened = Sealed::open(Arc::clone(&self.disk), &path, segment);
-        let compared = opened.and_then(|index| {
-            index.check()?;
-            self.report.indexes += 1;
-            scanned.map_or(Ok(()), |scanned| {
-                compare(&index, scanned, |tenant| self.is_broken(tenant))
-            })
-        });
-        let (offset, why) = match compared {
-            Ok(()) => return,
-            Err(IndexError::Earlier) => {
-                self.report.indexes_missing += 1;
-                return;
-            }
-            Err(IndexError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.report.indexes_missing += 1;
-                return;
-            }
-            Err(IndexError::Damaged { offset, why }) => (offset, why.to_owned()),
-            Err(error) => (0, error.to_string()),
+        let (index, why) = match opened {
+            Ok(index) => match self.held_against(&index, scanned) {
+                Ok(()) => return,
+                Err(why) => (Some(index), why),
+            },
+            Err(why) => (None, why),
         };
-        let file = path.file_name().unwrap_or_default();
-        self.report.findings.push(Damage {
-            file: file.to_string_lossy().into_owned(),
-            offset,
-            tenants: Vec::new(),
-            why,
-        });
+        match name_index(segment, index.as_ref(), &why) {
+            Some(found) => self.report.findings.push(found),
+            None => self.report.indexes_missing += 1,
+        }
+    }
+
+    /// Checks every byte of an index, and that it says what the records say.
+    fn held_against(
+        &mut self,
+        index: &Sealed,
+        scanned: Option<&Growing>,
+    ) -> Result<(), IndexError> {
+        index.check()?;
+        self.report.indexes += 1;
+        scanned.map_or(Ok(()), |scanned| {
+            compare(index, scanned, |tenant| self.is_broken(tenant))
+        })
     }
 
     /// Whether a gap in the tenant's log was named: its trees differ because of it.

@@ -43,6 +43,11 @@ impl Blocks {
         }
     }
 
+    /// Where in the file the body begins.
+    pub(super) const fn body_at(&self) -> u64 {
+        self.body_at
+    }
+
     pub(super) const fn body_bytes(&self) -> u64 {
         self.body_bytes
     }
@@ -72,8 +77,8 @@ impl Blocks {
         for (number, block) in (first..).zip(bytes.chunks(BLOCK_BYTES)) {
             if self.checksums.get(to_usize(number)) != Some(&crc32c::crc32c(block)) {
                 let offset = self.body_at + number * BLOCK;
-                return Err(IndexError::damaged(
-                    offset,
+                return Err(IndexError::damaged_part(
+                    (offset, to_u64(block.len())),
                     "a block does not match its checksum",
                 ));
             }

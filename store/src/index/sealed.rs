@@ -18,7 +18,7 @@ use super::{
     },
     write::{bucket_at, bucket_of},
 };
-use crate::convert::{array, to_usize};
+use crate::convert::{array, to_u64, to_usize};
 
 /// The index of a sealed segment.
 #[derive(Debug)]
@@ -56,7 +56,10 @@ impl Sealed {
             ));
         }
         if crc32c::crc32c(checksums) != header.checksums_crc {
-            return Err(IndexError::damaged(64, "the checksums do not match theirs"));
+            return Err(IndexError::damaged(
+                to_u64(HEADER_BYTES + directory.len()),
+                "the checksums do not match theirs",
+            ));
         }
         let entries = directory.chunks_exact(SECTION_BYTES);
         let entries = entries.map(|bytes| Section::read(&array(bytes, 0)));
@@ -99,6 +102,21 @@ impl Sealed {
         Ok(())
     }
 
+    /// The tenants in whose sections the damaged bytes stand; none where it is the tables before.
+    pub(crate) fn hit(&self, why: &IndexError) -> Vec<TenantId> {
+        let IndexError::Damaged { offset, bytes, .. } = why else {
+            return Vec::new();
+        };
+        let body_at = self.blocks.body_at();
+        let end = offset.saturating_add(*bytes);
+        let is_hit = |section: &&Section| {
+            let begin = body_at + section.at;
+            begin < end && *offset < begin + u64::from(section.length)
+        };
+        let hit = self.directory.iter().filter(is_hit);
+        hit.map(|section| section.tenant).collect()
+    }
+
     /// Closes the file until it is needed again.
     pub(crate) fn close(&self) {
         self.blocks.close();
@@ -121,8 +139,10 @@ impl SealedTable<'_> {
         self.blocks.read(at, to_usize(bytes))
     }
 
-    const fn damaged(&self, why: &'static str) -> IndexError {
-        IndexError::damaged(self.section.at, why)
+    /// The tenant's section is not what was written.
+    pub(crate) fn damaged(&self, why: &'static str) -> IndexError {
+        let at = self.blocks.body_at() + self.section.at;
+        IndexError::damaged_part((at, self.section.length.into()), why)
     }
 
     /// The value of a term, if any event has it.

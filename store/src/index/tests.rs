@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
 use proptest::prelude::*;
 use provost_journal::disk::{Access, Disk, DiskFile};
@@ -11,7 +16,10 @@ use provost_protocol::{
 };
 
 use super::*;
-use crate::convert::{to_u64, to_usize};
+use crate::{
+    convert::{array, to_u64, to_usize},
+    segments::name_index,
+};
 
 fn tenant(n: u8) -> TenantId {
     TenantId::from_parts(Timestamp::from_millis(1), [n; 10])
@@ -233,6 +241,55 @@ fn every_flipped_bit_every_cut_and_every_added_byte_is_noticed() {
     }
     assert!(open(&[&bytes[..], &[0]].concat(), 7).is_err());
     assert!(open(&bytes, 7).is_ok());
+}
+
+#[test]
+fn a_damaged_block_names_the_tenants_whose_sections_it_touches_and_a_damaged_table_nobody() {
+    let ids = |of: u8, count: u8| (0..count).map(move |id| (of, id));
+    let events: Vec<(u8, u8)> = ids(1, 90).chain(ids(2, 5)).chain(ids(3, 120)).collect();
+    let bytes = write::encode(7, &index(&events)).unwrap();
+    let sections: Vec<layout::Section> = (1..4)
+        .map(|number| layout::Section::read(&array(&bytes, number * 64)).unwrap())
+        .collect();
+    let blocks = usize::try_from(sections[2].at + u64::from(sections[2].length))
+        .unwrap()
+        .div_ceil(4_096);
+    let body_at = 4 * 64 + blocks * 4;
+    let mut seen = BTreeSet::new();
+    for place in (0..bytes.len()).step_by(61) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1;
+        let opened = Sealed::open(Arc::new(Bytes(damaged.into())), Path::new("7.idx"), 7);
+        let (index, why) = match opened {
+            Ok(index) => {
+                let why = index.check().unwrap_err();
+                (Some(index), why)
+            }
+            Err(why) => (None, why),
+        };
+        let named = name_index(7, index.as_ref(), &why).unwrap();
+        assert_eq!(named.file, "0000000000000007.idx");
+        let Some(in_body) = place.checked_sub(body_at) else {
+            assert_eq!(named.tenants, [], "byte {place}");
+            assert!(
+                named.to_string().contains("no tenant can be named"),
+                "{named}"
+            );
+            assert!(named.offset <= to_u64(place), "byte {place}: {named}");
+            continue;
+        };
+        let block = to_u64(in_body / 4_096 * 4_096);
+        assert_eq!(named.offset, to_u64(body_at) + block, "byte {place}");
+        let touched = sections.iter().filter(|section| {
+            section.at < block + 4_096 && section.at + u64::from(section.length) > block
+        });
+        let touched: Vec<TenantId> = touched.map(|section| section.tenant).collect();
+        assert_eq!(named.tenants, touched, "byte {place}");
+        seen.insert(touched);
+    }
+    let [one, two, three] = [1, 2, 3].map(tenant);
+    let kinds = [vec![one], vec![one, two, three], vec![three]];
+    assert_eq!(seen, BTreeSet::from(kinds), "the sections lie otherwise");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use provost_protocol::{
     tlog::{Frontier, leaf_hash},
 };
 
-use super::{Held, Segments, damaged, index_path};
+use super::{Held, Segments, damaged, index_path, name_index};
 use crate::{
     backend::ReadError,
     index::{Growing, GrowingTable, IndexError, Sealed, Table as _, write},
@@ -66,6 +66,15 @@ impl Segments {
             && !held.is(seen)
         {
             return Ok(());
+        }
+        if let IndexError::Damaged { .. } = why {
+            let file = match seen {
+                Some(Held::File(index)) => Some(index.as_ref()),
+                _ => None,
+            };
+            if let Some(damage) = name_index(segment, file, why) {
+                self.tell(&damage);
+            }
         }
         tracing::warn!(segment, %why, "a segment's index is built again");
         self.rebuilt.fetch_add(1, Ordering::Relaxed);

@@ -126,6 +126,26 @@ pub(crate) fn name_closed(disk: &Arc<dyn Disk>, journal: &Path, damage: &Journal
     named(damage, tenants.unwrap_or_default())
 }
 
+/// Names what is wrong with an index file, and the tenants in whose sections it is: of an index
+/// that does not open nobody's can be told. `None` where there is none of today's format, which is
+/// no damage.
+pub(crate) fn name_index(segment: u64, index: Option<&Sealed>, why: &IndexError) -> Option<Damage> {
+    let (offset, text) = match why {
+        IndexError::Earlier => return None,
+        IndexError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        IndexError::Damaged { offset, why, .. } => (*offset, (*why).to_owned()),
+        IndexError::Io(_) | IndexError::TooLarge => (0, why.to_string()),
+    };
+    Some(Damage {
+        file: index_path(file_name(segment).into())
+            .to_string_lossy()
+            .into_owned(),
+        offset,
+        tenants: index.map(|index| index.hit(why)).unwrap_or_default(),
+        why: text,
+    })
+}
+
 fn named(damage: &JournalDamage, tenants: Vec<TenantId>) -> Damage {
     Damage {
         file: damage.file.clone(),

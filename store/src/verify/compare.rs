@@ -10,13 +10,12 @@ pub(super) fn compare(
     scanned: &Growing,
     is_broken: impl Fn(TenantId) -> bool,
 ) -> Result<(), IndexError> {
-    let differs = IndexError::damaged(0, "it does not say what its segment holds");
     if !index
         .tenants()
         .map(|(tenant, _)| tenant)
         .eq(scanned.tenants().map(|(id, _)| id))
     {
-        return Err(differs);
+        return Err(IndexError::damaged(0, DIFFERS));
     }
     for ((tenant, file), (_, memory)) in index.tenants().zip(scanned.tenants()) {
         let (span, entries) = (memory.span(), memory.span().entries);
@@ -26,7 +25,7 @@ pub(super) fn compare(
             && nodes(&file, 0)? == nodes(&memory, 0)?
             && (is_broken(tenant) || same_tree(&file, &memory)?);
         if !same {
-            return Err(differs);
+            return Err(file.damaged(DIFFERS));
         }
     }
     Ok(())
@@ -49,3 +48,6 @@ fn nodes(table: &impl Table, level: u8) -> Result<Vec<Hash>, IndexError> {
         count => table.nodes(level, here.start, count.unwrap_or(u32::MAX)),
     }
 }
+
+/// What every checksum of the index agrees with, and the journal does not.
+const DIFFERS: &str = "it does not say what its segment holds";

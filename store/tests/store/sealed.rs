@@ -111,8 +111,36 @@ fn a_flipped_bit_in_an_index_is_found_by_verification_and_cured_by_a_start() {
         let name = file.file_name().unwrap().to_str().unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].file, name);
+        assert!(!found[0].tenants.is_empty(), "{found:?}");
         assert_eq!(reopened(dir.path(), &expected).indexes_rebuilt, 1);
         assert_eq!(findings(dir.path()), []);
+    }
+}
+
+#[test]
+fn a_start_tells_of_a_damaged_index_what_verification_says_and_builds_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, expected) = filled(dir.path());
+    let file = files(dir.path(), "idx")[1].clone();
+    let whole = fs::read(&file).unwrap();
+    // In the header, in the directory, in the last block.
+    for place in [20, 70, whole.len() - 1] {
+        flip(&file, place);
+        let found = findings(dir.path());
+        let told: Arc<Mutex<Vec<Damage>>> = Arc::default();
+        let hears = Arc::clone(&told);
+        let options = Options {
+            damaged: Arc::new(move |damage| hears.lock().unwrap().push(damage.clone())),
+            ..small()
+        };
+        let (store, opened) = Store::open(dir.path(), options).unwrap();
+        assert_eq!(opened.indexes_rebuilt, 1);
+        assert!(answers(&store) == expected);
+        close(store);
+        assert_eq!(*told.lock().unwrap(), found);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].tenants.is_empty(), place < 100, "{found:?}");
+        assert!(fs::read(&file).unwrap() == whole);
     }
 }
 
