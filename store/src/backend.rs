@@ -10,7 +10,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use provost_kernel::state::{Entity, EntityKey, State};
 use provost_protocol::{
-    RuntimeId, TenantId, Timestamp, TokenId,
+    EventId, RuntimeId, TenantId, Timestamp, TokenId,
     envelope::{Envelope, EnvelopeError},
     tlog::{Frontier, Hash},
 };
@@ -197,6 +197,10 @@ pub trait Backend: Send + Sync + fmt::Debug {
         keys: Vec<LookupKey>,
         since: Timestamp,
     ) -> Pending<Result<Vec<Option<StoredEvent>>, ReadError>>;
+
+    /// Whether certainly no audit event of the tenant, among those decided since `since`, carries
+    /// this id; said at once and from memory. `false` also where only [`Backend::find`] can tell.
+    fn is_surely_new(&self, tenant: TenantId, id: EventId, since: Timestamp) -> bool;
 
     /// Reads a stretch of one tenant's log.
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>>;

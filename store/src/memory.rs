@@ -11,7 +11,7 @@ use std::{
 
 use provost_kernel::{At, Entities, Entity, EntityKey, State, apply};
 use provost_protocol::{
-    RuntimeId, TenantId, Timestamp, TokenId,
+    EventId, RuntimeId, TenantId, Timestamp, TokenId,
     tlog::{Hash, leaf_hash},
 };
 
@@ -21,7 +21,7 @@ use crate::{
         Range, ReadError, Stamped, StoredEvent,
     },
     db::{deadline, is_online},
-    index::lookup_keys,
+    index::{event_lookup, lookup_keys},
     query::{Query, QueryPage},
 };
 
@@ -226,6 +226,10 @@ impl Backend for MemoryStore {
                 .map(|key| shared.find(tenant, key, since))
                 .collect())
         })
+    }
+
+    fn is_surely_new(&self, tenant: TenantId, id: EventId, since: Timestamp) -> bool {
+        self.with(|shared| shared.find(tenant, event_lookup(id), since).is_none())
     }
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {

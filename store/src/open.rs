@@ -190,6 +190,7 @@ impl Store {
         };
         let parts = Parts {
             writer,
+            segments,
             readers,
             closing,
         };

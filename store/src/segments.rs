@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod ids;
 mod proofs;
 mod read;
 
@@ -25,6 +26,8 @@ use provost_protocol::{
 };
 
 pub(crate) use self::check::{Checked, name_closed, name_index};
+use self::ids::SealedIds;
+pub(crate) use self::ids::made;
 use crate::{
     backend::ReadError,
     damage::Alarm,
@@ -38,6 +41,7 @@ pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     active: RwLock<(u64, Growing)>,
     sealed: RwLock<BTreeMap<u64, Held>>,
+    ids: SealedIds,
     /// Segments whose index is open, the one opened first at the front.
     open: Mutex<VecDeque<u64>>,
     /// Held while an index file is written: two readers may miss the same one.
@@ -78,6 +82,13 @@ impl Held {
         }
     }
 
+    fn spans(&self) -> Box<dyn Iterator<Item = Span> + '_> {
+        match self {
+            Self::Memory(index) => Box::new(index.tenants().map(|(_, table)| table.span())),
+            Self::File(index) => Box::new(index.tenants().map(|(_, table)| table.span())),
+        }
+    }
+
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Memory(one), Self::Memory(other)) => Arc::ptr_eq(one, other),
@@ -101,6 +112,7 @@ impl Segments {
             disk,
             active: RwLock::new((active, Growing::default())),
             sealed: RwLock::default(),
+            ids: SealedIds::default(),
             open: Mutex::default(),
             writing: Mutex::default(),
             nodes: Mutex::default(),
@@ -128,6 +140,15 @@ impl Segments {
                 }
             }
         }
+        for held in segments
+            .sealed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+        {
+            held.spans()
+                .for_each(|span| segments.ids.found(span.latest));
+        }
         Ok(segments)
     }
 
@@ -151,6 +172,7 @@ impl Segments {
             return None;
         }
         let (segment, index) = std::mem::replace(&mut *active, (next, Growing::default()));
+        self.ids.sealed(&index);
         self.hold(segment, Held::Memory(Arc::new(index)));
         Some(segment)
     }

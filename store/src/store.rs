@@ -8,7 +8,7 @@ use std::{
 
 use provost_journal::{GroupWriter, Record, SubmitError, Submitter};
 use provost_kernel::state::{EntityKey, State};
-use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId, tlog::Hash};
+use provost_protocol::{EventId, RuntimeId, TenantId, Timestamp, TokenId, tlog::Hash};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     open::STATE,
     query::{Query, QueryPage},
     readers::{Failed, Readers},
+    segments::Segments,
     writer::Ticket,
 };
 
@@ -32,6 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Store {
     submitter: Submitter<Ticket>,
+    segments: Arc<Segments>,
     readers: Readers,
     closing: Mutex<Option<Closing>>,
 }
@@ -39,6 +41,7 @@ pub struct Store {
 /// What a store is made of.
 pub(crate) struct Parts {
     pub(crate) writer: GroupWriter<Ticket>,
+    pub(crate) segments: Arc<Segments>,
     pub(crate) readers: Readers,
     pub(crate) closing: Closing,
 }
@@ -78,6 +81,7 @@ impl Store {
         };
         Self {
             submitter,
+            segments: parts.segments,
             readers: parts.readers,
             closing: Mutex::new(Some(closing)),
         }
@@ -191,6 +195,10 @@ impl Backend for Store {
     ) -> Pending<Result<Vec<Option<StoredEvent>>, ReadError>> {
         self.readers
             .read(move |_, segments| Ok(segments.find(tenant, &keys, since)?))
+    }
+
+    fn is_surely_new(&self, tenant: TenantId, id: EventId, since: Timestamp) -> bool {
+        self.segments.is_surely_new(tenant, id, since)
     }
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {

@@ -10,7 +10,7 @@ use provost_protocol::{
     event::{AuditRecorded, Event},
     v01::AUDIT_EVENTS_MAX,
 };
-use provost_store::event_lookup;
+use provost_store::{LookupKey, event_lookup};
 
 use super::{
     TenantActor, TenantError,
@@ -38,13 +38,12 @@ impl Handler<Ask<RecordAudit>> for TenantActor {
             caller,
             events: Vec::new(),
         };
-        let ids = items
-            .iter()
-            .map(|item| event_lookup(item.entry.recorded.event_id));
+        let since = oldest(&items, self.house.clock.now()).minus_millis(IDEMPOTENCY_MS);
+        let ids = items.iter().map(|item| item.entry.recorded.event_id);
         let needs = Needs {
             entities: command.needs(),
-            lookups: ids.collect(),
-            since: oldest(&items, self.house.clock.now()).minus_millis(IDEMPOTENCY_MS),
+            lookups: ids.map(|id| self.lookup(id, since)).collect(),
+            since,
         };
         self.with_facts(
             needs,
@@ -58,6 +57,15 @@ impl Handler<Ask<RecordAudit>> for TenantActor {
 }
 
 impl TenantActor {
+    /// What an id is found by. One that is certainly new is known to be, and nobody reads for it.
+    fn lookup(&mut self, id: EventId, since: Timestamp) -> LookupKey {
+        let key = event_lookup(id);
+        if self.recent.find(key).is_none() && self.house.backend.is_surely_new(self.id, id, since) {
+            self.recent.learn(key, None);
+        }
+        key
+    }
+
     fn record_audit(
         &mut self,
         caller: Caller,

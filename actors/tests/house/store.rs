@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use provost_kernel::state::EntityKey;
-use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
+use provost_protocol::{EventId, RuntimeId, TenantId, Timestamp, TokenId};
 use provost_store::{
     Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, MemoryStore,
     Pending, Query, QueryPage, Range, ReadError, StoredEvent, merkle::Hash,
@@ -163,6 +163,10 @@ impl Backend for Gate {
         keys: Vec<EntityKey>,
     ) -> Pending<Result<Vec<Found>, ReadError>> {
         self.memory.entities(tenant, keys)
+    }
+
+    fn is_surely_new(&self, tenant: TenantId, id: EventId, since: Timestamp) -> bool {
+        self.memory.is_surely_new(tenant, id, since)
     }
 
     fn scan(

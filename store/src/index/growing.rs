@@ -8,12 +8,16 @@ use std::{
 use provost_protocol::{
     TenantId, Timestamp,
     envelope::Envelope,
+    event::Event,
     tlog::{Frontier, Hash},
 };
 use roaring::RoaringBitmap;
 
 use super::{IndexError, Matching, Span, Table, layout::stored_level, lookup::terms};
-use crate::convert::{to_u32, to_usize};
+use crate::{
+    convert::{to_u32, to_usize},
+    segments::made,
+};
 
 /// The index of one segment, in memory.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub(crate) struct GrowingTable {
     first_seq: u64,
     earliest: Timestamp,
     latest: Timestamp,
+    /// When the newest id of an audit event was made.
+    newest_id: Option<Timestamp>,
     pub(super) offsets: Vec<u32>,
     pub(super) times: Vec<i64>,
     pub(super) leaves: Vec<Hash>,
@@ -63,6 +69,7 @@ impl Growing {
                 first_seq: envelope.seq,
                 earliest: envelope.time,
                 latest: envelope.time,
+                newest_id: None,
                 offsets: Vec::new(),
                 times: Vec::new(),
                 leaves: Vec::new(),
@@ -88,6 +95,9 @@ impl GrowingTable {
         let entry = to_u32(self.offsets.len());
         self.earliest = self.earliest.min(envelope.time);
         self.latest = self.latest.max(envelope.time);
+        if let Event::AuditRecorded(recorded) = &envelope.event {
+            self.newest_id = self.newest_id.max(Some(made(recorded.event_id)));
+        }
         // A segment is at most 1 GiB and a group.
         self.offsets.push(to_u32(to_usize(offset)));
         self.times.push(envelope.time.as_millis());
@@ -98,6 +108,16 @@ impl GrowingTable {
                 .and_modify(|posting| posting.push(entry))
                 .or_insert(Posting::One(entry));
         }
+    }
+
+    /// When the newest id of its audit events was made.
+    pub(crate) const fn newest_id(&self) -> Option<Timestamp> {
+        self.newest_id
+    }
+
+    /// Whether an event here carries the term.
+    pub(crate) fn carries(&self, term: u64) -> bool {
+        self.postings.contains_key(&term)
     }
 
     /// Says that the tree before the first event is this; later calls change nothing.
