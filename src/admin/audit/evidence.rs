@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use provost_kernel::state::{Entity, EntityKey};
 use provost_protocol::{
     Code, TenantId,
     note::verifier_key,
@@ -86,10 +87,17 @@ pub(super) async fn proof(admin: Arc<Admin>, call: Call) -> Result<Answer, Refus
 }
 
 impl Admin {
-    /// Signs where a tenant's log ends.
+    /// Signs where a tenant's log ends; in an epoch that forked, nothing: it would contradict what
+    /// a runtime holds (C2SP tlog-checkpoint).
     async fn signed(&self, tenant: TenantId) -> Result<Signed, Refusal> {
         let head = self.backend().head(tenant).await?;
         let head = head.ok_or_else(Refusal::not_found)?;
+        // After the head: a fork that was recorded meanwhile counts.
+        let history = self.entity(tenant, EntityKey::History).await?;
+        if matches!(history.as_deref(), Some(Entity::History(log)) if log.is_forked(head.epoch)) {
+            let why = "a runtime holds a checkpoint that this log does not continue";
+            return Err(Refusal::new(Code::LogForked, why));
+        }
         let house = self.context.directory.house();
         let checkpoint = tlog::Checkpoint {
             origin: tlog::origin(house.install, tenant, head.epoch),

@@ -1,7 +1,9 @@
 //! A tenant's log: found by filters, signed, proved.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use provost_kernel::{Command, command::ReportHeld, state::Held};
 use provost_protocol::{
+    RuntimeId, Timestamp,
     note::parse_verifier_key,
     tlog::{self, Checkpoint, Proof},
 };
@@ -231,6 +233,46 @@ async fn what_cannot_be_asked_of_a_log_is_refused_by_name() {
             .get(&root, &format!("{path}/checkpoint?from_size=3"))
             .await;
         assert_eq!(good.body["consistency"], json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn in_an_epoch_that_forked_nothing_is_signed_and_everything_is_still_read() {
+    world(|world| async move {
+        let root = world.root();
+        let (tenant, path) = log(&world, 1).await;
+        let (other, _) = log(&world, 1).await;
+        let fork = Command::ReportHeld(ReportHeld {
+            runtime: RuntimeId::from_parts(Timestamp::EPOCH, [5; 10]),
+            held: Held {
+                epoch: 1,
+                size: 9,
+                root: [9; 32],
+            },
+            own_root: None,
+        });
+        let signed = ["/checkpoint", "/checkpoint?from_size=3", "/1/proof"];
+        for place in signed {
+            let said = world.get(&root, &format!("{path}{place}")).await;
+            assert_eq!(said.status, 200, "{place}: {said:?}");
+        }
+
+        world.execute(&tenant, fork).await;
+
+        for place in signed.iter().chain(&["/99/proof"]) {
+            let said = world.get(&root, &format!("{path}{place}")).await;
+            assert_eq!(
+                (said.status, said.code().as_str()),
+                (409, "log_forked"),
+                "{place}: {said:?}"
+            );
+        }
+        let read = world.get(&root, &path).await;
+        assert_eq!(read.body["items"][0]["kind"], "log.forked", "{read:?}");
+        // A fork is one log's: the others are signed on.
+        let others = format!("/v1/tenants/{other}/audit/checkpoint");
+        assert_eq!(world.get(&root, &others).await.status, 200);
     })
     .await;
 }

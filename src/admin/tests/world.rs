@@ -217,6 +217,13 @@ impl World {
         self.enroll(tenant, &token).await
     }
 
+    /// Has a command decided in a tenant, through no door.
+    pub(super) async fn execute(&self, tenant: &str, command: Command) {
+        let tenant = tenant.parse().unwrap();
+        let handle = self.directory.tenant(tenant).await.unwrap();
+        handle.execute(command, meta()).await.unwrap();
+    }
+
     /// Enrolls as the runtime port would, after it has signed.
     pub(super) async fn enroll(&self, tenant: &str, token: &str) -> String {
         let token: EnrolmentToken = token.parse().unwrap();
@@ -231,12 +238,7 @@ impl World {
             serial: "0a".to_owned(),
             not_after: Timestamp::MAX,
         }));
-        let handle = self
-            .directory
-            .tenant(tenant.parse().unwrap())
-            .await
-            .unwrap();
-        handle.execute(command, meta()).await.unwrap();
+        self.execute(tenant, command).await;
         runtime.to_string()
     }
 }
