@@ -27,12 +27,13 @@ async fn grown() -> (Kernel, Runtime) {
     (kernel, runtime)
 }
 
-fn text(path: &Path) -> &str {
+/// A path as a word of a command.
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// Runs a command that must end so; gives what it answered.
-fn asked(words: &[&str], code: i32) -> Value {
+pub(crate) fn asked(words: &[&str], code: i32) -> Value {
     let mut all = words.to_vec();
     all.extend(["--output", "json"]);
     let done = provost(&all);
@@ -42,7 +43,8 @@ fn asked(words: &[&str], code: i32) -> Value {
     serde_json::from_str(&answer).unwrap_or(Value::String(said))
 }
 
-fn backup(data: &Path, to: &Path) -> Value {
+/// Makes a backup of a data folder.
+pub(crate) fn backup(data: &Path, to: &Path) -> Value {
     let words = ["backup", "create", "--data", text(data), "--to", text(to)];
     asked(&words, 0)
 }

@@ -15,9 +15,9 @@ use crate::{
     world::{Answer, Kernel, now, provost, say, until},
 };
 
-/// A running connector. It is killed when this value goes.
+/// An enrolled connector. It is killed when this value goes.
 pub(crate) struct Connector {
-    child: Child,
+    child: Option<Child>,
     address: SocketAddr,
     client: Client,
     folder: tempfile::TempDir,
@@ -31,15 +31,16 @@ impl Connector {
     /// Enrolls in a deployment mode, and waits for the link.
     pub(crate) async fn start_as(kernel: &Kernel, tenant: &str, mode: &str) -> Self {
         let token = kernel.token(tenant, mode).await;
-        let connector = Self::dialing(&token, kernel.port());
+        let mut connector = Self::enrolled(&token, kernel.port());
+        connector.run();
         connector.link("up").await;
         connector
     }
 
-    /// Enrolls at the kernel, and then dials somebody.
-    fn dialing(token: &str, whom: SocketAddr) -> Self {
+    /// Enrolls at the kernel, to dial somebody from its start on.
+    pub(crate) fn enrolled(token: &str, whom: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("connector").display().to_string();
+        let data = folder.path().join(DATA).display().to_string();
         let enrolled = provost(&["connector", "enroll", token, "--data", &data]);
         assert!(enrolled.status.success(), "{enrolled:?}");
         // Free when it was looked for; the connector's first choice would collide between tests.
@@ -47,29 +48,49 @@ impl Connector {
             .unwrap()
             .local_addr()
             .unwrap();
-        let config = folder.path().join("connector.toml");
         let data = toml::Value::String(data);
         let text = format!("data_dir = {data}\nlisten = \"{address}\"\nkernel = \"{whom}\"\n");
-        std::fs::write(&config, text).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_provost"))
-            .args(["connector", "run", "--config"])
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(folder.path().join(LOG)).unwrap())
-            .spawn()
-            .unwrap();
+        std::fs::write(folder.path().join(CONFIG), text).unwrap();
         let client = Client::builder().no_proxy().build().unwrap();
         Self {
-            child,
+            child: None,
             address,
             client,
             folder,
         }
     }
 
+    /// Starts the process.
+    pub(crate) fn run(&mut self) {
+        let log = self.folder.path().join(LOG);
+        let log = File::options().create(true).append(true).open(log);
+        let child = Command::new(env!("CARGO_BIN_EXE_provost"))
+            .args(["connector", "run", "--config"])
+            .arg(self.folder.path().join(CONFIG))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.unwrap())
+            .spawn();
+        self.child = Some(child.unwrap());
+    }
+
+    /// Ends the process as a power switch would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Whoever has ended already cannot be killed.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
+    /// One of its files.
+    pub(crate) fn kept(&self, file: &str) -> Value {
+        let path = self.folder.path().join(DATA).join(file);
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+
     /// Waits until the link is in a state; gives the reason for it.
-    async fn link(&self, state: &str) -> String {
+    pub(crate) async fn link(&self, state: &str) -> String {
         let link = until(state, async || {
             let link = self.try_get("/status").await?.json["link"].clone();
             (link["state"] == state).then_some(link)
@@ -77,7 +98,7 @@ impl Connector {
         link.await["reason"].as_str().unwrap_or_default().to_owned()
     }
 
-    async fn try_get(&self, path: &str) -> Option<Answer> {
+    pub(crate) async fn try_get(&self, path: &str) -> Option<Answer> {
         let asked = self
             .client
             .get(format!("http://{}{path}", self.address))
@@ -101,9 +122,7 @@ impl Connector {
 
 impl Drop for Connector {
     fn drop(&mut self) {
-        // Whoever has ended already cannot be killed.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.kill();
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
             say(&format!("the connector's log:\n{log}"));
@@ -215,7 +234,8 @@ async fn a_connector_stays_away_from_whoever_plays_the_kernel() {
     });
 
     let token = kernel.token(&tenant, "on_prem").await;
-    let connector = Connector::dialing(&token, address);
+    let mut connector = Connector::enrolled(&token, address);
+    connector.run();
 
     let reason = connector.link("down").await;
     assert!(reason.contains("not our kernel"), "{reason}");
@@ -229,5 +249,9 @@ async fn a_connector_stays_away_from_whoever_plays_the_kernel() {
         "no session ever began: {status:?}"
     );
 }
+
+const DATA: &str = "connector";
+
+const CONFIG: &str = "connector.toml";
 
 const LOG: &str = "connector.log";

@@ -19,6 +19,7 @@ mod disk;
 mod durability;
 #[path = "../formats/fixture.rs"]
 mod fixture;
+mod forks;
 #[path = "../formats/installation.rs"]
 mod installation;
 mod life;

@@ -33,6 +33,8 @@ pub(crate) struct Start {
     pub(crate) config: String,
     /// More lines of its `[limits]`.
     pub(crate) limits: String,
+    /// Where it listens for runtimes, and its name for them; absent for any port, and its own names.
+    pub(crate) runtime: Option<SocketAddr>,
     /// What goes before the command: a tool that runs it, with its arguments.
     pub(crate) under: Vec<String>,
     /// Variables of its environment.
@@ -108,10 +110,14 @@ impl Kernel {
     fn spawn(&mut self) {
         let data = toml::Value::String(self.data().display().to_string());
         let config = self.folder.path().join("provost.toml");
+        let runtime = match self.start.runtime {
+            Some(addr) => format!("listen = \"{addr}\"\nnames = [\"{}\"]", addr.ip()),
+            None => "listen = \"127.0.0.1:0\"".to_owned(),
+        };
         let text = format!(
             "data_dir = {data}\ndrain_ms = 3000\n\
              {}\n\
-             [runtime]\nlisten = \"127.0.0.1:0\"\n\
+             [runtime]\n{runtime}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nformat = \"json\"\n\
              [limits]\nadmin_requests_per_second = 100000\nadmin_burst = 100000\n\
