@@ -5,7 +5,8 @@ pub use provost_journal::fail_points::reach;
 
 /// Every point of this crate, in the order of the way.
 #[cfg(feature = "fail-points")]
-pub const ALL: [&str; 8] = [
+pub const ALL: [&str; 9] = [
+    BEFORE_ANSWER,
     BEFORE_APPLY,
     BEFORE_BATCH,
     AFTER_BATCH,
@@ -16,11 +17,13 @@ pub const ALL: [&str; 8] = [
     BEFORE_REPLAY_BATCH,
 ];
 
-/// The group is durable and in the active segment's index; the state's thread has not got it.
+/// The group is durable and in the active segment's index; nobody was answered.
+pub(crate) const BEFORE_ANSWER: &str = "store.before-answer";
+/// Everybody was answered; the state's thread has not got the group.
 pub(crate) const BEFORE_APPLY: &str = "store.before-apply";
 /// The group's effects are worked out; the state has none of them.
 pub(crate) const BEFORE_BATCH: &str = "store.before-batch";
-/// The state has the group; nobody was answered.
+/// The state has the group; who waits to read it does not know.
 pub(crate) const AFTER_BATCH: &str = "store.after-batch";
 /// A segment is sealed and its index is no file yet.
 pub(crate) const BEFORE_INDEX: &str = "store.before-index";

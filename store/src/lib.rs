@@ -31,6 +31,7 @@ mod ended;
 pub mod fail_points;
 mod index;
 mod keeper;
+mod lag;
 mod marker;
 mod memory;
 mod open;

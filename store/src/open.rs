@@ -21,6 +21,7 @@ use crate::{
     damage::{Alarm, Damage, DamageHook},
     doubt::Doubt,
     keeper::{Duties, Keeper},
+    lag::Lag,
     readers::Readers,
     segments::{Checked, Segments, name_closed},
     store::{Closing, Parts, Store},
@@ -175,11 +176,13 @@ impl Store {
             segments: Arc::clone(&segments),
             bell,
         };
-        let (apply, applier) = start_applier(db.clone(), doubt.clone(), care)?;
-        let sink = StoreSink::new(db.clone(), doubt.clone(), Arc::clone(&segments), apply);
+        let lag = Arc::new(Lag::default());
+        let (apply, applier) = start_applier(db.clone(), doubt.clone(), Arc::clone(&lag), care)?;
+        let out = (Arc::clone(&lag), apply);
+        let sink = StoreSink::new(db.clone(), doubt.clone(), Arc::clone(&segments), out);
         let fatal = options.fatal;
         let writer = GroupWriter::start(journal, sink, move |why| fatal(&why.to_string()))?;
-        let readers = Readers::start(db.clone(), Arc::clone(&segments), doubt.clone())?;
+        let readers = Readers::start(db.clone(), Arc::clone(&segments), doubt.clone(), lag)?;
         let closing = Closing {
             dir: dir.to_path_buf(),
             db,

@@ -3,7 +3,7 @@
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -13,6 +13,7 @@ use crate::{
     db::{Db, DbError},
     doubt::Doubt,
     ended::{Ended, Ends},
+    lag::Lag,
     segments::Segments,
 };
 
@@ -23,6 +24,7 @@ type Job = Box<dyn FnOnce(&Db, &Segments) + Send>;
 pub(crate) struct Readers {
     jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
     doubt: Doubt,
+    lag: Arc<Lag>,
     ended: Ended,
 }
 
@@ -36,7 +38,12 @@ pub(crate) enum Failed {
 }
 
 impl Readers {
-    pub(crate) fn start(db: Db, segments: Arc<Segments>, doubt: Doubt) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        db: Db,
+        segments: Arc<Segments>,
+        doubt: Doubt,
+        lag: Arc<Lag>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         let (ends, ended) = Ends::pair();
@@ -56,12 +63,26 @@ impl Readers {
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
             doubt,
+            lag,
             ended,
         })
     }
 
-    /// Reads something on one of the threads; refuses at once where too much waits already.
+    /// Reads something of the state on one of the threads, once it holds all that is durable now.
     pub(crate) fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Db, &Segments) -> Result<T, Failed> + Send + 'static,
+    ) -> Pending<Result<T, ReadError>> {
+        let (lag, durable) = (Arc::clone(&self.lag), self.lag.now());
+        self.read_log(move |db, segments| {
+            lag.wait(durable, Instant::now() + STATE_PATIENCE)?;
+            job(db, segments)
+        })
+    }
+
+    /// Reads something of the log, which never waits for the state, on one of the threads; refuses
+    /// at once where too much waits already.
+    pub(crate) fn read_log<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Db, &Segments) -> Result<T, Failed> + Send + 'static,
     ) -> Pending<Result<T, ReadError>> {
@@ -128,3 +149,6 @@ const THREADS: usize = 2;
 /// Each waiting read is at most one request somebody waits for; 1,024 of them are about a tenth of
 /// a second of work.
 const QUEUE: usize = 1_024;
+
+/// Four groups in the state take some ten milliseconds; a state that needs seconds is stuck.
+const STATE_PATIENCE: Duration = Duration::from_secs(5);

@@ -194,7 +194,7 @@ impl Backend for Store {
         since: Timestamp,
     ) -> Pending<Result<Vec<Option<StoredEvent>>, ReadError>> {
         self.readers
-            .read(move |_, segments| Ok(segments.find(tenant, &keys, since)?))
+            .read_log(move |_, segments| Ok(segments.find(tenant, &keys, since)?))
     }
 
     fn is_surely_new(&self, tenant: TenantId, id: EventId, since: Timestamp) -> bool {
@@ -203,12 +203,12 @@ impl Backend for Store {
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {
         self.readers
-            .read(move |_, segments| Ok(segments.read(tenant, &range)?))
+            .read_log(move |_, segments| Ok(segments.read(tenant, &range)?))
     }
 
     fn query(&self, tenant: TenantId, query: Query) -> Pending<Result<QueryPage, ReadError>> {
         self.readers
-            .read(move |_, segments| Ok(segments.query(tenant, &query)?))
+            .read_log(move |_, segments| Ok(segments.query(tenant, &query)?))
     }
 
     fn head(&self, tenant: TenantId) -> Pending<Result<Option<Head>, ReadError>> {
@@ -218,7 +218,7 @@ impl Backend for Store {
 
     fn root_at(&self, tenant: TenantId, size: u64) -> Pending<Result<Option<Hash>, ReadError>> {
         self.readers
-            .read(move |_, segments| Ok(segments.root_at(tenant, size)?))
+            .read_log(move |_, segments| Ok(segments.root_at(tenant, size)?))
     }
 
     fn inclusion(
@@ -228,7 +228,7 @@ impl Backend for Store {
         size: u64,
     ) -> Pending<Result<Option<Included>, ReadError>> {
         self.readers
-            .read(move |_, segments| Ok(segments.inclusion(tenant, seq, size)?))
+            .read_log(move |_, segments| Ok(segments.inclusion(tenant, seq, size)?))
     }
 
     fn consistency(
@@ -238,7 +238,7 @@ impl Backend for Store {
         to: u64,
     ) -> Pending<Result<Option<Vec<Hash>>, ReadError>> {
         self.readers
-            .read(move |_, segments| Ok(segments.consistency(tenant, from, to)?))
+            .read_log(move |_, segments| Ok(segments.consistency(tenant, from, to)?))
     }
 
     fn tenants(

@@ -1,14 +1,15 @@
-//! From an append to its acknowledgement: the journal's thread makes it durable, the state's
-//! thread applies it and answers.
+//! From an append to its acknowledgement: the journal's thread makes it durable and answers, the
+//! state's thread takes it into the state.
 //!
 //! ```text
-//! actor ──Append──▶ journal thread ──durable group──▶ state thread ──▶ reply
-//!                   admits by expected sequence       one batch in sled, with the watermark
-//!                   fdatasync                         then each append's answer
+//! actor ──Append──▶ journal thread ──durable group──▶ state thread
+//!                   admits by expected sequence       one batch in sled for all that waits,
+//!                   fdatasync, index, answers         with the watermark
 //! ```
 //!
 //! If the process dies before the fdatasync returned, the append may or may not be there and was
-//! not acknowledged. If it dies after, the next start replays it. The state never runs ahead.
+//! not acknowledged. If it dies after, the next start replays it. The state never runs ahead, and
+//! who reads it waits for it ([`crate::lag`]).
 
 use std::{
     collections::HashMap,
@@ -22,11 +23,13 @@ use tokio::sync::oneshot;
 
 use crate::{
     backend::{AppendError, Stamped},
+    convert::to_u64,
     db::{Db, DbError},
     doubt::Doubt,
     ended::{Ended, Ends},
     fail_points,
     keeper::Bell,
+    lag::Lag,
     projector::Projector,
     segments::Segments,
 };
@@ -52,6 +55,7 @@ pub(crate) struct StoreSink {
     durable: HashMap<TenantId, u64>,
     /// Last sequence in the group that is being formed.
     forming: HashMap<TenantId, u64>,
+    lag: Arc<Lag>,
     apply: mpsc::SyncSender<AppliedGroup>,
 }
 
@@ -65,7 +69,7 @@ pub(crate) struct Care {
 /// A durable group on its way into the state.
 pub(crate) struct AppliedGroup {
     end: Position,
-    tickets: Vec<Ticket>,
+    events: Vec<Stamped>,
     /// A segment was sealed, whose index waits to be written.
     rolled: bool,
 }
@@ -75,7 +79,7 @@ impl StoreSink {
         db: Db,
         doubt: Doubt,
         segments: Arc<Segments>,
-        apply: mpsc::SyncSender<AppliedGroup>,
+        (lag, apply): (Arc<Lag>, mpsc::SyncSender<AppliedGroup>),
     ) -> Self {
         Self {
             db,
@@ -83,6 +87,7 @@ impl StoreSink {
             segments,
             durable: HashMap::new(),
             forming: HashMap::new(),
+            lag,
             apply,
         }
     }
@@ -126,18 +131,26 @@ impl Sink<Ticket> for StoreSink {
         self.durable.extend(self.forming.drain());
         // Not only where this group rolled: a seal before it may have.
         let rolled = self.segments.roll(group.end.segment).is_some();
-        let mut tickets = Vec::with_capacity(group.items.len());
+        let mut replies = Vec::with_capacity(group.items.len());
+        let mut events = Vec::with_capacity(group.items.len());
         for item in group.items {
             for (stamped, at) in item.ticket.events.iter().zip(&item.positions) {
                 self.segments.insert(&stamped.envelope, &stamped.bytes, *at);
             }
-            tickets.push(item.ticket);
+            replies.push(item.ticket.reply);
+            events.extend(item.ticket.events);
+        }
+        fail_points::reach(fail_points::BEFORE_ANSWER);
+        self.lag.durable();
+        for reply in replies {
+            // Whoever asked may have gone.
+            let _ = reply.send(Ok(()));
         }
         fail_points::reach(fail_points::BEFORE_APPLY);
         // A closed channel means that the state's thread has ended the process already.
         let _ = self.apply.send(AppliedGroup {
             end: group.end,
-            tickets,
+            events,
             rolled,
         });
     }
@@ -162,21 +175,28 @@ impl Sink<Ticket> for StoreSink {
 }
 
 /// Starts the state's thread. It ends when the sink is gone and all it gave is applied, or when
-/// the state fails: what waits is then answered as of unknown outcome.
+/// the state fails: the process is ended then, and the next start replays.
 pub(crate) fn start_applier(
     db: Db,
     doubt: Doubt,
+    lag: Arc<Lag>,
     care: Care,
 ) -> std::io::Result<(mpsc::SyncSender<AppliedGroup>, Ended)> {
     let (sender, receiver) = mpsc::sync_channel::<AppliedGroup>(APPLY_QUEUE);
     let (ends, ended) = Ends::pair();
     let name = "provost-state".to_owned();
     thread::Builder::new().name(name).spawn(move || {
-        for group in receiver {
-            match doubt.guard(|| apply_group(&db, &group)) {
+        while let Ok(first) = receiver.recv() {
+            // What waits goes in together: tenants that write all the time are in each of them.
+            let groups: Vec<AppliedGroup> =
+                [first].into_iter().chain(receiver.try_iter()).collect();
+            match doubt.guard(|| apply_groups(&db, &groups)) {
                 Some(Ok(())) => {
                     fail_points::reach(fail_points::AFTER_BATCH);
-                    answer(group, &care);
+                    lag.applied(to_u64(groups.len()));
+                    if groups.iter().any(|group| group.rolled) {
+                        care.sealed();
+                    }
                 }
                 Some(Err(error)) => doubt.raise(&error.to_string()),
                 None => {}
@@ -185,20 +205,11 @@ pub(crate) fn start_applier(
                 break;
             }
         }
+        lag.end();
         drop((db, care));
         ends.here();
     })?;
     Ok((sender, ended))
-}
-
-fn answer(group: AppliedGroup, care: &Care) {
-    for ticket in group.tickets {
-        // Whoever asked may have gone.
-        let _ = ticket.reply.send(Ok(()));
-    }
-    if group.rolled {
-        care.sealed();
-    }
 }
 
 impl Care {
@@ -215,13 +226,16 @@ impl Care {
     }
 }
 
-fn apply_group(db: &Db, group: &AppliedGroup) -> Result<(), DbError> {
+fn apply_groups(db: &Db, groups: &[AppliedGroup]) -> Result<(), DbError> {
+    let Some(last) = groups.last() else {
+        return Ok(());
+    };
     let mut projector = Projector::new(db);
-    for stamped in group.tickets.iter().flat_map(|ticket| &ticket.events) {
+    for stamped in groups.iter().flat_map(|group| &group.events) {
         projector.project(&stamped.envelope, &stamped.bytes)?;
     }
     fail_points::reach(fail_points::BEFORE_BATCH);
-    projector.commit(group.end)
+    projector.commit(last.end)
 }
 
 impl std::fmt::Debug for StoreSink {
@@ -233,6 +247,6 @@ impl std::fmt::Debug for StoreSink {
 /// Indexes of sealed segments that may wait in memory to be written, some ten MiB each.
 const UNWRITTEN_MAX: usize = 4;
 
-/// Groups that may wait for the state: sled applies one in well under the time of an fdatasync, so
-/// a longer queue would only hide that it does not.
+/// Groups that may wait for the state. They go in together, so a longer queue would only hide that
+/// the state is slower than the disk, and make who reads it wait longer.
 const APPLY_QUEUE: usize = 4;

@@ -36,7 +36,7 @@ fn a_damaged_value_that_is_read_ends_the_process_and_is_cured_by_the_next_start(
 }
 
 #[test]
-fn an_append_that_meets_a_damaged_value_is_of_unknown_outcome_and_there_after_the_rebuild() {
+fn an_append_that_meets_a_damaged_value_ends_the_process_and_is_there_after_the_rebuild() {
     let dir = tempfile::tempdir().unwrap();
     let (mut logs, _) = filled(dir.path());
     flip(dir.path(), "tenant/self");
@@ -44,7 +44,10 @@ fn an_append_that_meets_a_damaged_value_is_of_unknown_outcome_and_there_after_th
     let (store, _) = Store::open(dir.path(), options).unwrap();
     let command = grant(&logs[0], 1, 7);
     let append = logs[0].run(&command).unwrap();
-    assert_eq!(wait(store.append(append)), Err(AppendError::Unknown));
+    assert_eq!(wait(store.append(append)), Ok(()));
+    // Who reads the state waits for it, and hears that it will not come.
+    let answer = wait(store.load(tenant(1)));
+    assert!(matches!(answer, Err(ReadError::Closed)), "{answer:?}");
     assert_eq!(said.lock().unwrap().len(), 1);
     assert!(store.close(Duration::from_secs(60)).is_err());
     drop(store);
