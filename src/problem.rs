@@ -85,6 +85,12 @@ impl From<ReadError> for Refusal {
             ReadError::Closed => Problem::new(Code::Draining, "the kernel is stopping")
                 .retry_after_ms(RETRY_MS)
                 .into(),
+            ReadError::Damaged(why) => {
+                tracing::error!(%why, "what was asked for is damaged");
+                // The place names other tenants: it stands in the log, not in the answer.
+                let detail = "what was asked for is damaged on the disk: see the kernel's log";
+                Self::new(Code::StorageUnavailable, detail)
+            }
             error => {
                 tracing::error!(%error, "the store cannot be read");
                 Self::new(Code::Internal, "an internal error")

@@ -14,6 +14,7 @@ mod bad_requests;
 mod bad_tokens;
 mod calls;
 mod connector;
+mod damage;
 mod data;
 mod disk;
 mod durability;
