@@ -9,6 +9,8 @@
 #[path = "store/answers.rs"]
 #[expect(dead_code, reason = "shared with tests that ask for more")]
 mod answers;
+#[path = "formats/backups.rs"]
+mod backups;
 #[path = "store/commands.rs"]
 mod commands;
 #[path = "../../tests/formats/fixture.rs"]

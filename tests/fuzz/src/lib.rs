@@ -7,6 +7,7 @@
 //! a coverage-guided fuzzer (`libfuzzer/`, docs/formats.md).
 
 pub mod audit_event;
+pub mod backup_file;
 pub mod checkpoint;
 pub mod client_message;
 pub mod config;
@@ -61,6 +62,7 @@ macro_rules! entries {
 
 entries! {
     audit_event: Small,
+    backup_file: Large,
     checkpoint: Small,
     client_message: Small,
     config: Small,
