@@ -14,7 +14,6 @@ mod license;
 mod local;
 mod meter;
 mod output;
-mod progress;
 mod provider;
 mod runtime;
 mod store;

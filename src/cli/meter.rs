@@ -16,6 +16,8 @@ pub(super) enum Unit {
     Events,
     /// Lengths of files.
     Bytes,
+    /// Segments of a journal, each many megabytes long.
+    Segments,
 }
 
 /// Shows on standard error how far a work is, one part of it after another.
@@ -55,6 +57,7 @@ impl<'a> Meter<'a> {
             let what = match unit {
                 Unit::Events => "events",
                 Unit::Bytes => "bytes",
+                Unit::Segments => "segments",
             };
             self.output
                 .note(&format!("{doing}: {done} of {total} {what}"));
@@ -72,9 +75,11 @@ impl<'a> Meter<'a> {
         let style = ProgressStyle::with_template(match unit {
             Unit::Events => EVENTS,
             Unit::Bytes => BYTES,
+            Unit::Segments => SEGMENTS,
         });
         let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(self.doing);
+        bar.enable_steady_tick(TICK);
         self.bar = Some(bar);
     }
 }
@@ -90,6 +95,11 @@ impl Drop for Meter<'_> {
 const EVENTS: &str = "{msg} [{bar:30}] {human_pos} of {human_len} events, {per_sec}, {eta} to go";
 
 const BYTES: &str = "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go";
+
+const SEGMENTS: &str = "{msg} [{bar:30}] {pos} of {len} segments, {eta} to go";
+
+/// Often enough that the time left does not seem to stand still.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Seldom enough for a log, often enough to see that it goes on.
 const LINE_EVERY: Duration = Duration::from_secs(5);

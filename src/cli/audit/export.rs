@@ -20,8 +20,8 @@ use crate::{
     cli::{
         client::{Client, PAGE_MAX},
         exit::Failure,
+        meter::{Meter, Unit},
         output::Output,
-        progress::{Progress, Unit},
     },
 };
 
@@ -64,11 +64,11 @@ pub(super) async fn export(
     }
 
     fetch(&filling, client, &tenant, output, checkpoint.size).await?;
-    let progress = Progress::new(output, "verifying", Unit::Events, checkpoint.size);
+    let mut meter = Meter::new(output);
     history
-        .verify(|good| progress.reach(good))
+        .verify(|good| meter.at("verifying", Unit::Events, (good, checkpoint.size)))
         .map_err(not_verified)?;
-    drop(progress);
+    drop(meter);
     let done = json!({
         "verified": true,
         "out": args.out,
@@ -105,11 +105,11 @@ async fn fetch(
         tiles: Tiles::default(),
         bundle: Vec::new(),
     };
-    let progress = Progress::new(output, "exporting", Unit::Events, size);
+    let mut meter = Meter::new(output);
     let page_max = u64::try_from(PAGE_MAX).unwrap_or(u64::MAX);
     loop {
         let done = writer.tiles.frontier().size();
-        progress.reach(done);
+        meter.at("exporting", Unit::Events, (done, size));
         if done >= size {
             return writer.finish();
         }

@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use super::Verdict;
 use crate::cli::{
     exit::Failure,
+    meter::{Meter, Unit},
     output::{Output, told},
-    progress::{Progress, Unit},
 };
 
 /// Reads all of it, beside a running kernel or without one; takes no lock and changes nothing.
 pub(super) fn verify(folder: &Path, output: &Output) -> Result<Verdict, Failure> {
-    let bar = Progress::new(output, "verifying", Unit::Segments, 0);
+    let mut meter = Meter::new(output);
     let checked = check(folder, &mut |progress| {
-        bar.expect(progress.segments);
-        bar.reach(progress.done);
+        let far = (progress.done, progress.segments);
+        meter.at("verifying", Unit::Segments, far);
     });
-    drop(bar);
+    drop(meter);
     let unreadable =
         |error: VerifyError| Failure::Usage(format!("{}: {}", folder.display(), told(&error)));
     let report = checked.map_err(unreadable)?;

@@ -8,8 +8,8 @@ use super::{Verdict, read_key};
 use crate::cli::{
     audit::history::{Broken, History, VERIFIER_KEY},
     exit::Failure,
+    meter::{Meter, Unit},
     output::{Output, told},
-    progress::{Progress, Unit},
 };
 
 pub(super) fn verify(
@@ -23,8 +23,8 @@ pub(super) fn verify(
     let judged = History::open(folder, &key).and_then(|history| {
         let checkpoint = history.checkpoint();
         size = Some(checkpoint.size);
-        let progress = Progress::new(output, "verifying", Unit::Events, checkpoint.size);
-        history.verify(|good| progress.reach(good))?;
+        let mut meter = Meter::new(output);
+        history.verify(|good| meter.at("verifying", Unit::Events, (good, checkpoint.size)))?;
         Ok(checkpoint.clone())
     });
     let key_line = if own {
