@@ -50,6 +50,9 @@ pub enum CompressError {
     /// This is a reader of a [`crate::Snapshot`]: the folder is somebody else's.
     #[error("a snapshot changes nothing")]
     ReadOnly,
+    /// The journal was closed: the folder may be somebody else's by now.
+    #[error("the journal is closed")]
+    Closed,
     /// The segment could not be read, or is damaged: it stays as it is, for whoever repairs it.
     #[error("the segment could not be read")]
     Read(#[source] ReadError),
@@ -81,10 +84,10 @@ impl Reader {
     /// # Errors
     /// [`CompressError`]; after [`CompressError::Fatal`] the caller ends the process.
     pub fn compress(&self, segment: u64) -> Result<Compressed, CompressError> {
-        if !self.shared.is_writable() {
-            return Err(CompressError::ReadOnly);
-        }
         let _one_at_a_time = self.shared.compressing();
+        // Held to the end: whoever opens the folder next finds nobody renaming files in it.
+        let lock = self.shared.folder_lock().ok_or(CompressError::ReadOnly)?;
+        let _folder = lock.upgrade().ok_or(CompressError::Closed)?;
         if !self.shared.is_sealed(segment) {
             return Err(CompressError::NotSealed(segment));
         }

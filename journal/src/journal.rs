@@ -34,7 +34,8 @@ pub struct Journal {
     rolled: Option<u64>,
     unchecked_bytes: u64,
     poisoned: bool,
-    // Held, never looked at: dropping it releases the folder.
+    // Held, never looked at: the folder is released when this is dropped, and when the segment that
+    // is being compressed at that moment is.
     _lock: Arc<dyn DiskFile>,
 }
 
@@ -75,7 +76,12 @@ impl Journal {
         };
         let found = recover(&folder, &options)?;
         let end = found.recovery.end;
-        let shared = Shared::new(found.first_segment, end, found.sealed, true);
+        let shared = Shared::new(
+            found.first_segment,
+            end,
+            found.sealed,
+            Some(Arc::downgrade(&lock)),
+        );
         let journal = Self {
             folder,
             options,

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use crate::{
+    disk::DiskFile,
     flaw::Fault,
     folder::{Folder, Form},
     record::Position,
@@ -24,8 +25,8 @@ pub(crate) struct Shared {
     first_segment: AtomicU64,
     sealed: Mutex<BTreeMap<u64, Form>>,
     files: Mutex<OpenFiles>,
-    // Whether the folder is this journal's to change.
-    writable: bool,
+    // Where the folder is this journal's to change: its lock, which the writing end holds.
+    folder_lock: Option<Weak<dyn DiskFile>>,
     compressing: Mutex<()>,
     names: Mutex<()>,
 }
@@ -43,14 +44,14 @@ impl Shared {
         first_segment: u64,
         end: Position,
         sealed: BTreeMap<u64, Form>,
-        writable: bool,
+        folder_lock: Option<Weak<dyn DiskFile>>,
     ) -> Self {
         let shared = Self {
             end: AtomicU64::new(0),
             first_segment: AtomicU64::new(first_segment),
             sealed: Mutex::new(sealed),
             files: Mutex::default(),
-            writable,
+            folder_lock,
             compressing: Mutex::default(),
             names: Mutex::default(),
         };
@@ -81,8 +82,10 @@ impl Shared {
         (self.first_segment()..self.end().segment).contains(&number)
     }
 
-    pub(crate) const fn is_writable(&self) -> bool {
-        self.writable
+    /// The folder's lock, as long as the writing end holds it; `None` where the folder never was
+    /// this journal's to change.
+    pub(crate) const fn folder_lock(&self) -> Option<&Weak<dyn DiskFile>> {
+        self.folder_lock.as_ref()
     }
 
     /// How a segment is stored; the one being written as far as it is durable.

@@ -54,7 +54,7 @@ impl Snapshot {
         };
         let mut forms = forms(&folder)?;
         let (end, unfinished_bytes) = last_end(&folder, &mut forms)?;
-        let shared = Shared::new(FIRST, end, forms, false);
+        let shared = Shared::new(FIRST, end, forms, None);
         Ok(Self {
             reader: Reader::new(folder, Arc::new(shared)),
             unfinished_bytes,

@@ -162,6 +162,10 @@ impl Work {
                     None => tracing::warn!(segment, %error, "a segment could not be compressed"),
                 }
             }
+            Err(CompressError::Closed) => {
+                // The store is closing, or was dropped: the next start goes on.
+                self.given_up.push(segment);
+            }
             Err(error) => {
                 self.given_up.push(segment);
                 let error = &error as &dyn std::error::Error;

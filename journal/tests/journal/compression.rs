@@ -46,6 +46,37 @@ fn everything_reads_the_same_from_compressed_segments() {
 }
 
 #[test]
+fn no_name_changes_in_a_folder_once_somebody_else_has_opened_it() {
+    let (folder, journal) = four_segments(Keep::Everything);
+    let reader = journal.reader();
+    let compressing = thread::spawn(move || {
+        let ends = (1..4).map(|segment| reader.compress(segment).err());
+        let ends: Vec<_> = ends.collect();
+        (reader, ends)
+    });
+    drop(journal);
+    // In use for as long as the segment takes that is being compressed.
+    let next = loop {
+        match folder.try_open() {
+            Ok((next, _)) => break next,
+            Err(OpenError::Locked { .. }) => thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let names = || -> Vec<_> { (1..4).map(|segment| folder.forms(segment)).collect() };
+    let opened = names();
+    let (reader, ends) = compressing.join().unwrap();
+    assert_eq!(names(), opened);
+    for (end, forms) in ends.iter().zip(&opened) {
+        let compressed = forms == &["segz"];
+        assert_eq!(end.is_none(), compressed, "{ends:?}");
+        assert!(compressed || matches!(end, Some(CompressError::Closed)));
+    }
+    assert!(matches!(reader.compress(3), Err(CompressError::Closed)));
+    next.reader().compress(3).unwrap();
+}
+
+#[test]
 fn a_segment_is_described_as_it_is_stored() {
     let (folder, journal) = four_segments(Keep::Everything);
     let reader = journal.reader();
@@ -119,8 +150,8 @@ fn compressing_again_changes_nothing() {
     let bytes = fs::read(folder.packed(1)).unwrap();
     assert_eq!(reader.compress(1).unwrap(), first);
     drop((journal, reader));
-    let reader = folder.open().0.reader();
-    assert_eq!(reader.compress(1).unwrap(), first);
+    let (journal, _) = folder.open();
+    assert_eq!(journal.reader().compress(1).unwrap(), first);
     assert_eq!(fs::read(folder.packed(1)).unwrap(), bytes);
 }
 
