@@ -91,6 +91,9 @@ impl Machine {
             self.disk.disarm();
             let failed = match opened {
                 Ok((journal, report)) => match self.take_up(journal, &report, ending, faulty) {
+                    // Ended in a call whose failure nobody waited for, as reading ahead: a process
+                    // that has ended goes on with nothing.
+                    Ok(_) if self.disk.down().is_some() => None,
                     Ok(process) => return Ok(process),
                     Err(NotReplayed::Disk) => None,
                     Err(NotReplayed::Failed(failure)) => return Err(failure),

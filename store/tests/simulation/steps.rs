@@ -232,7 +232,11 @@ impl Machine {
         let struck = self.disk.fired() > fired;
         match error {
             ReadError::Io { .. } if struck => Ok(None),
-            other => Err(lost(format!("an acknowledged event: {other}"))),
+            other => {
+                let source = std::error::Error::source(other);
+                let why = source.map_or_else(String::new, |source| format!(": {source}"));
+                Err(lost(format!("an acknowledged event: {other}{why}")))
+            }
         }
     }
 
