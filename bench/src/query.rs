@@ -97,7 +97,7 @@ async fn over_http(args: &Args, filled: &Filled) -> anyhow::Result<Times> {
     let mut times = Times::default();
     for _ in 0..args.pages {
         // Its cursors are its own affair.
-        let ask = Ask::draw(filled, &mut random).from_the_end();
+        let ask = Ask::draw(filled, &mut random).at_the_end();
         let begun = Instant::now();
         let items = kernel.items(&ask.path()).await?;
         times.0.push((ask.filter, begun.elapsed()));

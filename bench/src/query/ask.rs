@@ -115,7 +115,7 @@ impl Ask {
     }
 
     /// The same from the end of the log.
-    pub(super) fn from_the_end(mut self) -> Self {
+    pub(super) fn at_the_end(mut self) -> Self {
         self.query.before = None;
         self
     }
