@@ -188,8 +188,8 @@ pub(crate) fn start_applier(
     thread::Builder::new().name(name).spawn(move || {
         while let Ok(first) = receiver.recv() {
             // What waits goes in together: tenants that write all the time are in each of them.
-            let groups: Vec<AppliedGroup> =
-                [first].into_iter().chain(receiver.try_iter()).collect();
+            let more = receiver.try_iter().take(APPLY_QUEUE - 1);
+            let groups: Vec<AppliedGroup> = [first].into_iter().chain(more).collect();
             match doubt.guard(|| apply_groups(&db, &groups)) {
                 Some(Ok(())) => {
                     fail_points::reach(fail_points::AFTER_BATCH);

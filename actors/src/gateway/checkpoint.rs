@@ -99,9 +99,10 @@ impl Gateway {
         acted: &TenantHandle,
         continued: Option<u64>,
     ) -> Result<CheckpointAnswer, Problem> {
+        let head = self.head(acted).await?;
+        // After the head: a fork that was recorded meanwhile counts.
         let state = acted.look(vec![EntityKey::History]).await;
         let state = state.map_err(|error| error.problem())?;
-        let head = self.head(acted).await?;
         if state
             .history()
             .is_some_and(|history| history.is_forked(head.epoch))
