@@ -101,6 +101,18 @@ fn summary() -> Summary {
     }
 }
 
+/// [`summary`], but never more groups and records than so many bytes can hold.
+fn summary_of(bytes: usize) -> Summary {
+    let all = summary();
+    Summary {
+        groups: all.groups.min(to_u64(bytes / crate::group::HEADER_BYTES)),
+        records: all
+            .records
+            .min(to_u64(bytes / crate::group::RECORD_HEADER_BYTES)),
+        ..all
+    }
+}
+
 fn open(bytes: &[u8]) -> Result<Packed, Fault> {
     Packed::open(MemoryFile::of(bytes), 7)
 }
@@ -125,7 +137,7 @@ fn pack(original: &[u8]) -> Vec<u8> {
     let made = make(
         MemoryFile::of(original).as_ref(),
         7,
-        summary(),
+        summary_of(original.len()),
         out.as_ref(),
     )
     .unwrap();
@@ -295,6 +307,14 @@ fn the_bound_of_a_block_is_what_zstd_may_make_of_it() {
         .flat_map(|at| crc32c::crc32c(&at.to_le_bytes()).to_le_bytes())
         .collect();
     assert_eq!(read_all(&pack(&noise)).unwrap(), noise);
+}
+
+#[test]
+fn the_shortest_and_the_next_longer_segments_are_restored() {
+    for length in [128, 129, 671, 700] {
+        let original = golden_original()[..length].to_vec();
+        assert_eq!(read_all(&pack(&original)).unwrap(), original);
+    }
 }
 
 #[test]
