@@ -251,11 +251,7 @@ fn first_events(
                 idempotency: None,
                 event,
             };
-            let bytes = envelope.to_bytes().map_err(stored::<EnvelopeError>)?;
-            stamped.push(Stamped {
-                envelope: Arc::new(envelope),
-                bytes: bytes.into(),
-            });
+            stamped.push(Stamped::new(envelope).map_err(stored::<EnvelopeError>)?);
         }
     }
     Ok(stamped)

@@ -3,8 +3,9 @@
 //! Order for each submission: [`Sink::admit`] → durable → [`Sink::durable`], all on the writer
 //! thread, in the order of submission. While one group is being synced, the next gathers in the
 //! queue; whoever was answered with the last group is waited for a little ([`Pace`]), or else, of
-//! those who write and wait in turns, each group would hold only half. After 10 ms without work, and at shutdown, a seal is written, so that the last
-//! acknowledged group is attested by a later one and could not be taken for a torn tail.
+//! those who write and wait in turns, each group would hold only half. After 10 ms without work,
+//! and at shutdown, a seal is written, so that the last acknowledged group is attested by a later
+//! one and could not be taken for a torn tail.
 
 use std::{
     any::Any,

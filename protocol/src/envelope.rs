@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::{
     CorrelationId, TenantId, Timestamp,
     entity::ActorType,
-    event::{Event, EventError},
+    event::{Event, EventData, EventError},
 };
 
 /// One event with all that places it.
@@ -96,7 +96,25 @@ pub enum EnvelopeError {
 }
 
 /// The shape on disk. Field order is the order of the bytes and does not change.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+struct Written<'a> {
+    v: u16,
+    tenant: TenantId,
+    epoch: u64,
+    seq: u64,
+    time: Timestamp,
+    kind: &'static str,
+    kind_version: u16,
+    actor: &'a ActorRef,
+    source: &'a Source,
+    correlation_id: CorrelationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency: Option<&'a Idempotency>,
+    data: EventData<'a>,
+}
+
+/// The same, read back; the data waits for its kind.
+#[derive(Deserialize)]
 struct Stored<'a> {
     v: u16,
     tenant: TenantId,
@@ -109,7 +127,7 @@ struct Stored<'a> {
     actor: ActorRef,
     source: Source,
     correlation_id: CorrelationId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     idempotency: Option<Idempotency>,
     #[serde(borrow)]
     data: &'a RawValue,
@@ -121,27 +139,22 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::TooLarge`] over [`ENVELOPE_BYTES_MAX`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, EnvelopeError> {
-        let data = self
-            .event
-            .to_data()
-            .map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
-        let data: Box<RawValue> = RawValue::from_string(data)
-            .map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
-        let stored = Stored {
+        let written = Written {
             v: ENVELOPE_VERSION,
             tenant: self.tenant,
             epoch: self.epoch,
             seq: self.seq,
             time: self.time,
-            kind: self.event.kind().into(),
+            kind: self.event.kind(),
             kind_version: self.event.version(),
-            actor: self.actor.clone(),
-            source: self.source.clone(),
+            actor: &self.actor,
+            source: &self.source,
             correlation_id: self.correlation_id,
-            idempotency: self.idempotency.clone(),
-            data: &data,
+            idempotency: self.idempotency.as_ref(),
+            data: self.event.data(),
         };
-        let bytes = serde_json::to_vec(&stored)
+        let mut bytes = Vec::with_capacity(BYTES_TYPICAL);
+        serde_json::to_writer(&mut bytes, &written)
             .map_err(|error| EnvelopeError::Malformed(error.to_string()))?;
         if bytes.len() > ENVELOPE_BYTES_MAX {
             return Err(EnvelopeError::TooLarge { bytes: bytes.len() });
@@ -211,3 +224,6 @@ pub const ENVELOPE_VERSION: u16 = 1;
 
 /// A leaf of a C2SP tlog-tiles entry bundle carries a 16-bit length.
 pub const ENVELOPE_BYTES_MAX: usize = 65_535;
+
+/// Most envelopes fit without growing.
+const BYTES_TYPICAL: usize = 1_024;

@@ -37,6 +37,16 @@ pub enum EventError {
     },
 }
 
+/// The data of an event, as it stands in the envelope.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventData<'a>(&'a Event);
+
+impl Event {
+    pub(crate) const fn data(&self) -> EventData<'_> {
+        EventData(self)
+    }
+}
+
 macro_rules! registry {
     ($($(#[$doc:meta])* $name:ident = $kind:literal, $version:literal;)*) => {
         /// One event.
@@ -83,6 +93,12 @@ macro_rules! registry {
                     ),)*
                     _ => Err(EventError::UnknownKind { kind: kind.to_owned(), version }),
                 }
+            }
+        }
+
+        impl serde::Serialize for EventData<'_> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self.0 { $(Event::$name(data) => data.serialize(serializer),)* }
             }
         }
 

@@ -15,7 +15,10 @@ use provost_protocol::{
     tlog::{Frontier, Hash},
 };
 
-use crate::query::{Query, QueryPage};
+use crate::{
+    index::Marks,
+    query::{Query, QueryPage},
+};
 
 /// An answer that comes from another thread.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -31,13 +34,14 @@ pub struct Append {
     pub events: Vec<Stamped>,
 }
 
-/// One event with its place in the log and its exact bytes.
+/// One event with its place in the log, its exact bytes, and what it will be found by.
 #[derive(Debug, Clone)]
 pub struct Stamped {
     /// The event.
     pub envelope: Arc<Envelope>,
     /// Exactly what [`Envelope::to_bytes`] gave.
     pub bytes: Arc<[u8]>,
+    pub(crate) marks: Arc<Marks>,
 }
 
 impl Append {
@@ -67,10 +71,18 @@ impl Stamped {
     /// [`EnvelopeError`] for an event that fits in no envelope.
     pub fn new(envelope: Envelope) -> Result<Self, EnvelopeError> {
         let bytes = envelope.to_bytes()?.into();
-        Ok(Self {
+        Ok(Self::stored(envelope, bytes))
+    }
+
+    /// An event as it was read from a log, with the bytes it was read from.
+    #[must_use]
+    pub fn stored(envelope: Envelope, bytes: Arc<[u8]>) -> Self {
+        let marks = Arc::new(Marks::of(&envelope, &bytes));
+        Self {
             envelope: Arc::new(envelope),
             bytes,
-        })
+            marks,
+        }
     }
 }
 
@@ -156,6 +168,39 @@ pub struct Range {
     pub newest_before: Option<u64>,
 }
 
+/// What is known, without reading, of the ids of a tenant's audit events. An id carries the
+/// millisecond it was made in (RFC 9562, version 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ids {
+    /// When the newest was made, of those in what was written since the start.
+    pub newest: Option<Timestamp>,
+    /// When the last event was decided that was there at the start: which ids those have is not
+    /// known.
+    pub found: Option<Timestamp>,
+}
+
+impl Ids {
+    /// Whether certainly no event decided at `since` or later carries this id. `false` also where
+    /// only [`Backend::find`] can tell.
+    #[must_use]
+    pub fn lack(&self, id: EventId, since: Timestamp) -> bool {
+        self.found.is_none_or(|found| found < since)
+            && self.newest.is_none_or(|newest| newest < made(id))
+    }
+
+    /// One more is there.
+    pub fn note(&mut self, id: EventId) {
+        self.newest = self.newest.max(Some(made(id)));
+    }
+}
+
+/// When an id was made, as it says itself.
+pub(crate) fn made(id: EventId) -> Timestamp {
+    let mut millis = [0; 8];
+    millis[2..].copy_from_slice(&id.as_bytes()[..6]);
+    Timestamp::from_millis(i64::from_be_bytes(millis))
+}
+
 /// An entity with its key, or that there is none.
 pub type Found = (EntityKey, Option<Arc<Entity>>);
 
@@ -167,7 +212,8 @@ pub type Included = (StoredEvent, Vec<Hash>);
 
 /// A store.
 pub trait Backend: Send + Sync + fmt::Debug {
-    /// Appends to one tenant's log; the answer comes when the events are durable and applied.
+    /// Appends to one tenant's log; the answer comes when the events are durable. Every read that
+    /// begins after it sees them.
     fn append(&self, append: Append) -> Pending<Result<(), AppendError>>;
 
     /// Loads what a tenant's actor needs at wake.
@@ -198,9 +244,9 @@ pub trait Backend: Send + Sync + fmt::Debug {
         since: Timestamp,
     ) -> Pending<Result<Vec<Option<StoredEvent>>, ReadError>>;
 
-    /// Whether certainly no audit event of the tenant, among those decided since `since`, carries
-    /// this id; said at once and from memory. `false` also where only [`Backend::find`] can tell.
-    fn is_surely_new(&self, tenant: TenantId, id: EventId, since: Timestamp) -> bool;
+    /// What is known from memory of the ids of the tenant's audit events; said at once, of all that
+    /// was durable when the tenant was last loaded.
+    fn ids(&self, tenant: TenantId) -> Ids;
 
     /// Reads a stretch of one tenant's log.
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>>;

@@ -67,7 +67,7 @@ pub use self::lookup::{event_lookup, idempotency_lookup, lookup_keys};
 pub(crate) use self::{
     growing::{Growing, GrowingTable},
     layout::{Span, stored_level, stored_levels},
-    lookup::{lookup_term, query_terms},
+    lookup::{Marks, lookup_term, query_terms},
     sealed::{Sealed, SealedTable},
     search::{Entry, Filter, newest},
     write::write,

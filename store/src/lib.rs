@@ -29,9 +29,9 @@ mod db;
 mod doubt;
 mod ended;
 pub mod fail_points;
+mod handover;
 mod index;
 mod keeper;
-mod lag;
 mod marker;
 mod memory;
 mod open;
@@ -45,8 +45,8 @@ mod verify;
 mod writer;
 
 pub use backend::{
-    Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, Pending, Range,
-    ReadError, Stamped, StoredEvent,
+    Append, AppendError, Backend, Found, Head, Ids, Included, Keyed, Loaded, LookupKey, Pending,
+    Range, ReadError, Stamped, StoredEvent,
 };
 pub use damage::{Damage, DamageHook};
 pub use index::{event_lookup, idempotency_lookup, lookup_keys};

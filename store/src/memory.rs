@@ -10,18 +10,15 @@ use std::{
 };
 
 use provost_kernel::{At, Entities, Entity, EntityKey, State, apply};
-use provost_protocol::{
-    EventId, RuntimeId, TenantId, Timestamp, TokenId,
-    tlog::{Hash, leaf_hash},
-};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId, event::Event, tlog::Hash};
 
 use crate::{
     backend::{
-        Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, Pending,
-        Range, ReadError, Stamped, StoredEvent,
+        Append, AppendError, Backend, Found, Head, Ids, Included, Keyed, Loaded, LookupKey,
+        Pending, Range, ReadError, Stamped, StoredEvent,
     },
     db::{deadline, is_online},
-    index::{event_lookup, lookup_keys},
+    index::lookup_keys,
     query::{Query, QueryPage},
 };
 
@@ -101,7 +98,7 @@ impl Shared {
             let event = &stamped.envelope;
             tenant.head.epoch = event.epoch;
             tenant.head.seq = event.seq;
-            tenant.head.frontier.append(leaf_hash(&stamped.bytes));
+            tenant.head.frontier.append(stamped.marks.leaf);
             let at = At {
                 tenant: event.tenant,
                 epoch: event.epoch,
@@ -228,8 +225,17 @@ impl Backend for MemoryStore {
         })
     }
 
-    fn is_surely_new(&self, tenant: TenantId, id: EventId, since: Timestamp) -> bool {
-        self.with(|shared| shared.find(tenant, event_lookup(id), since).is_none())
+    fn ids(&self, tenant: TenantId) -> Ids {
+        self.with(|shared| {
+            let mut ids = Ids::default();
+            let log = shared.tenants.get(&tenant).map(|tenant| &tenant.log);
+            for stamped in log.into_iter().flatten() {
+                if let Event::AuditRecorded(recorded) = &stamped.envelope.event {
+                    ids.note(recorded.event_id);
+                }
+            }
+            ids
+        })
     }
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {

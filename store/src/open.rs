@@ -20,8 +20,8 @@ use crate::{
     backend::ReadError,
     damage::{Alarm, Damage, DamageHook},
     doubt::Doubt,
+    handover::{Giver, Handover},
     keeper::{Duties, Keeper},
-    lag::Lag,
     readers::Readers,
     segments::{Checked, Segments, name_closed},
     store::{Closing, Parts, Store},
@@ -176,13 +176,13 @@ impl Store {
             segments: Arc::clone(&segments),
             bell,
         };
-        let lag = Arc::new(Lag::default());
-        let (apply, applier) = start_applier(db.clone(), doubt.clone(), Arc::clone(&lag), care)?;
-        let out = (Arc::clone(&lag), apply);
+        let handover = Arc::new(Handover::default());
+        let applier = start_applier(db.clone(), doubt.clone(), Arc::clone(&handover), care)?;
+        let out = Giver::new(Arc::clone(&handover));
         let sink = StoreSink::new(db.clone(), doubt.clone(), Arc::clone(&segments), out);
         let fatal = options.fatal;
         let writer = GroupWriter::start(journal, sink, move |why| fatal(&why.to_string()))?;
-        let readers = Readers::start(db.clone(), Arc::clone(&segments), doubt.clone(), lag)?;
+        let readers = Readers::start(db.clone(), Arc::clone(&segments), doubt.clone(), handover)?;
         let closing = Closing {
             dir: dir.to_path_buf(),
             db,

@@ -14,7 +14,7 @@ use std::{
 
 use provost_journal::Position;
 use provost_kernel::{At, Entities, Entity, EntityKey, apply};
-use provost_protocol::{TenantId, envelope::Envelope, tlog::leaf_hash};
+use provost_protocol::{TenantId, envelope::Envelope, tlog::Hash};
 
 use crate::{
     backend::Head,
@@ -53,8 +53,8 @@ impl<'a> Projector<'a> {
         }
     }
 
-    /// Takes in one durable event.
-    pub(crate) fn project(&mut self, envelope: &Envelope, bytes: &[u8]) -> Result<(), DbError> {
+    /// Takes in one durable event, whose bytes are this leaf.
+    pub(crate) fn project(&mut self, envelope: &Envelope, leaf: Hash) -> Result<(), DbError> {
         let tenant = envelope.tenant;
         let mut head = match self.heads.remove(&tenant) {
             Some(head) => head,
@@ -62,7 +62,7 @@ impl<'a> Projector<'a> {
         };
         head.epoch = envelope.epoch;
         head.seq = envelope.seq;
-        head.frontier.append(leaf_hash(bytes));
+        head.frontier.append(leaf);
         self.heads.insert(tenant, head);
         let at = At {
             tenant,

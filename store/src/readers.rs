@@ -13,7 +13,7 @@ use crate::{
     db::{Db, DbError},
     doubt::Doubt,
     ended::{Ended, Ends},
-    lag::Lag,
+    handover::Handover,
     segments::Segments,
 };
 
@@ -24,7 +24,7 @@ type Job = Box<dyn FnOnce(&Db, &Segments) + Send>;
 pub(crate) struct Readers {
     jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
     doubt: Doubt,
-    lag: Arc<Lag>,
+    handover: Arc<Handover>,
     ended: Ended,
 }
 
@@ -42,7 +42,7 @@ impl Readers {
         db: Db,
         segments: Arc<Segments>,
         doubt: Doubt,
-        lag: Arc<Lag>,
+        handover: Arc<Handover>,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
@@ -63,7 +63,7 @@ impl Readers {
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
             doubt,
-            lag,
+            handover,
             ended,
         })
     }
@@ -73,9 +73,9 @@ impl Readers {
         &self,
         job: impl FnOnce(&Db, &Segments) -> Result<T, Failed> + Send + 'static,
     ) -> Pending<Result<T, ReadError>> {
-        let (lag, durable) = (Arc::clone(&self.lag), self.lag.now());
+        let (handover, durable) = (Arc::clone(&self.handover), self.handover.now());
         self.read_log(move |db, segments| {
-            lag.wait(durable, Instant::now() + STATE_PATIENCE)?;
+            handover.wait(durable, Instant::now() + STATE_PATIENCE)?;
             job(db, segments)
         })
     }
@@ -150,5 +150,5 @@ const THREADS: usize = 2;
 /// a second of work.
 const QUEUE: usize = 1_024;
 
-/// Four groups in the state take some ten milliseconds; a state that needs seconds is stuck.
+/// All groups on the way take some hundred milliseconds; a state that needs seconds is stuck.
 const STATE_PATIENCE: Duration = Duration::from_secs(5);

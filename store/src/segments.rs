@@ -13,23 +13,18 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use provost_journal::{Position, Reader, disk::Disk};
-use provost_protocol::{
-    TenantId,
-    envelope::Envelope,
-    tlog::{Hash, leaf_hash},
-};
+use provost_protocol::{TenantId, tlog::Hash};
 
 pub(crate) use self::check::{Checked, name_closed, name_index};
 use self::ids::SealedIds;
-pub(crate) use self::ids::made;
 use crate::{
-    backend::ReadError,
+    backend::{ReadError, Stamped},
     damage::Alarm,
     index::{Growing, GrowingTable, IndexError, Sealed, SealedTable, Span, Table},
 };
@@ -157,11 +152,10 @@ impl Segments {
         self.rebuilt.load(Ordering::Relaxed)
     }
 
-    /// Takes in one durable event of the active segment.
-    pub(crate) fn insert(&self, envelope: &Envelope, bytes: &[u8], at: Position) {
-        let leaf = leaf_hash(bytes);
-        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
-        active.1.insert(envelope, at.offset, leaf);
+    /// Takes in the events of a durable group of the active segment. Whoever reads from now on
+    /// waits until they are in, so those who wait for the group may be told at once.
+    pub(crate) fn taking(&self) -> Taking<'_> {
+        Taking(self.active.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The journal writes into segment `next`: if the active index is of an earlier one, a new one
@@ -255,6 +249,17 @@ impl Segments {
                 index.close();
             }
         }
+    }
+}
+
+/// The active segment's index, while a group is taken in.
+pub(crate) struct Taking<'a>(RwLockWriteGuard<'a, (u64, Growing)>);
+
+impl Taking<'_> {
+    /// Takes in one event.
+    pub(crate) fn insert(&mut self, stamped: &Stamped, at: Position) {
+        let index = &mut self.0.1;
+        index.insert(&stamped.envelope, at.offset, &stamped.marks);
     }
 }
 

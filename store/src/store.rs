@@ -8,13 +8,13 @@ use std::{
 
 use provost_journal::{GroupWriter, Record, SubmitError, Submitter};
 use provost_kernel::state::{EntityKey, State};
-use provost_protocol::{EventId, RuntimeId, TenantId, Timestamp, TokenId, tlog::Hash};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId, tlog::Hash};
 use tokio::sync::oneshot;
 
 use crate::{
     backend::{
-        Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, Pending,
-        Range, ReadError, Stamped, StoredEvent,
+        Append, AppendError, Backend, Found, Head, Ids, Included, Keyed, Loaded, LookupKey,
+        Pending, Range, ReadError, Stamped, StoredEvent,
     },
     db::Db,
     doubt::Doubt,
@@ -197,8 +197,8 @@ impl Backend for Store {
             .read_log(move |_, segments| Ok(segments.find(tenant, &keys, since)?))
     }
 
-    fn is_surely_new(&self, tenant: TenantId, id: EventId, since: Timestamp) -> bool {
-        self.segments.is_surely_new(tenant, id, since)
+    fn ids(&self, tenant: TenantId) -> Ids {
+        self.segments.ids(tenant)
     }
 
     fn read(&self, tenant: TenantId, range: Range) -> Pending<Result<Vec<StoredEvent>, ReadError>> {

@@ -28,14 +28,14 @@ use provost_journal::{
 use provost_protocol::{
     TenantId,
     envelope::Envelope,
-    tlog::{Frontier, Hash, leaf_hash},
+    tlog::{Frontier, Hash},
 };
 
 use self::compare::compare;
 use crate::{
     convert::to_u64,
     damage::Damage,
-    index::{Growing, IndexError, Sealed},
+    index::{Growing, IndexError, Marks, Sealed},
     open::JOURNAL,
     segments::{index_path, name_closed, name_index},
 };
@@ -190,17 +190,17 @@ impl Check {
                 break;
             }
             self.report.events += 1;
-            let leaf = leaf_hash(&record.payload);
             let stands = (record.tenant, record.seq);
             match Envelope::from_bytes(&record.payload) {
                 Ok(envelope) if (envelope.tenant, envelope.seq) == stands => {
                     self.take(&envelope, at);
-                    index.insert(&envelope, at.offset, leaf);
+                    let marks = Marks::of(&envelope, &record.payload);
+                    index.insert(&envelope, at.offset, &marks);
                     let end = self.tenants.entry(envelope.tenant).or_default();
                     before
                         .entry(envelope.tenant)
                         .or_insert_with(|| end.tree.clone());
-                    end.tree.append(leaf);
+                    end.tree.append(marks.leaf);
                 }
                 Ok(_) => self.say(at, record.tenant, "the record's header names another event"),
                 Err(error) => self.say(at, record.tenant, &format!("no envelope: {error}")),

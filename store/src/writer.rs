@@ -4,20 +4,16 @@
 //! ```text
 //! actor ──Append──▶ journal thread ──durable group──▶ state thread
 //!                   admits by expected sequence       one batch in sled for all that waits,
-//!                   fdatasync, index, answers         with the watermark
+//!                   fdatasync, answers, index         with the watermark
 //! ```
 //!
 //! If the process dies before the fdatasync returned, the append may or may not be there and was
 //! not acknowledged. If it dies after, the next start replays it. The state never runs ahead, and
-//! who reads it waits for it ([`crate::lag`]).
+//! who reads it waits for it ([`crate::handover`]).
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, mpsc},
-    thread,
-};
+use std::{collections::HashMap, sync::Arc, thread};
 
-use provost_journal::{Durable, Position, Record, RefusedWhy, Sink};
+use provost_journal::{Durable, Record, RefusedWhy, Sink};
 use provost_protocol::TenantId;
 use tokio::sync::oneshot;
 
@@ -28,8 +24,8 @@ use crate::{
     doubt::Doubt,
     ended::{Ended, Ends},
     fail_points,
+    handover::{Giver, Group, Handover},
     keeper::Bell,
-    lag::Lag,
     projector::Projector,
     segments::Segments,
 };
@@ -55,8 +51,7 @@ pub(crate) struct StoreSink {
     durable: HashMap<TenantId, u64>,
     /// Last sequence in the group that is being formed.
     forming: HashMap<TenantId, u64>,
-    lag: Arc<Lag>,
-    apply: mpsc::SyncSender<AppliedGroup>,
+    out: Giver,
 }
 
 /// Who looks after a segment once it is sealed.
@@ -66,29 +61,15 @@ pub(crate) struct Care {
     pub(crate) bell: Bell,
 }
 
-/// A durable group on its way into the state.
-pub(crate) struct AppliedGroup {
-    end: Position,
-    events: Vec<Stamped>,
-    /// A segment was sealed, whose index waits to be written.
-    rolled: bool,
-}
-
 impl StoreSink {
-    pub(crate) fn new(
-        db: Db,
-        doubt: Doubt,
-        segments: Arc<Segments>,
-        (lag, apply): (Arc<Lag>, mpsc::SyncSender<AppliedGroup>),
-    ) -> Self {
+    pub(crate) fn new(db: Db, doubt: Doubt, segments: Arc<Segments>, out: Giver) -> Self {
         Self {
             db,
             doubt,
             segments,
             durable: HashMap::new(),
             forming: HashMap::new(),
-            lag,
-            apply,
+            out,
         }
     }
 
@@ -131,26 +112,24 @@ impl Sink<Ticket> for StoreSink {
         self.durable.extend(self.forming.drain());
         // Not only where this group rolled: a seal before it may have.
         let rolled = self.segments.roll(group.end.segment).is_some();
-        let mut replies = Vec::with_capacity(group.items.len());
+        fail_points::reach(fail_points::BEFORE_ANSWER);
+        self.out.durable();
+        // Whoever was told and reads waits for the rest of this.
+        let mut index = self.segments.taking();
         let mut events = Vec::with_capacity(group.items.len());
         for item in group.items {
-            for (stamped, at) in item.ticket.events.iter().zip(&item.positions) {
-                self.segments.insert(&stamped.envelope, &stamped.bytes, *at);
-            }
-            replies.push(item.ticket.reply);
-            events.extend(item.ticket.events);
-        }
-        fail_points::reach(fail_points::BEFORE_ANSWER);
-        self.lag.durable();
-        for reply in replies {
             // Whoever asked may have gone.
-            let _ = reply.send(Ok(()));
+            let _ = item.ticket.reply.send(Ok(()));
+            events.extend(item.ticket.events.into_iter().zip(item.positions));
         }
         fail_points::reach(fail_points::BEFORE_APPLY);
-        // A closed channel means that the state's thread has ended the process already.
-        let _ = self.apply.send(AppliedGroup {
+        for (stamped, at) in &events {
+            index.insert(stamped, *at);
+        }
+        drop(index);
+        self.out.give(Group {
             end: group.end,
-            events,
+            events: events.into_iter().map(|(stamped, _)| stamped).collect(),
             rolled,
         });
     }
@@ -179,21 +158,17 @@ impl Sink<Ticket> for StoreSink {
 pub(crate) fn start_applier(
     db: Db,
     doubt: Doubt,
-    lag: Arc<Lag>,
+    handover: Arc<Handover>,
     care: Care,
-) -> std::io::Result<(mpsc::SyncSender<AppliedGroup>, Ended)> {
-    let (sender, receiver) = mpsc::sync_channel::<AppliedGroup>(APPLY_QUEUE);
+) -> std::io::Result<Ended> {
     let (ends, ended) = Ends::pair();
     let name = "provost-state".to_owned();
     thread::Builder::new().name(name).spawn(move || {
-        while let Ok(first) = receiver.recv() {
-            // What waits goes in together: tenants that write all the time are in each of them.
-            let more = receiver.try_iter().take(APPLY_QUEUE - 1);
-            let groups: Vec<AppliedGroup> = [first].into_iter().chain(more).collect();
+        while let Some(groups) = handover.take() {
             match doubt.guard(|| apply_groups(&db, &groups)) {
                 Some(Ok(())) => {
                     fail_points::reach(fail_points::AFTER_BATCH);
-                    lag.applied(to_u64(groups.len()));
+                    handover.applied(to_u64(groups.len()));
                     if groups.iter().any(|group| group.rolled) {
                         care.sealed();
                     }
@@ -205,11 +180,11 @@ pub(crate) fn start_applier(
                 break;
             }
         }
-        lag.end();
+        handover.end();
         drop((db, care));
         ends.here();
     })?;
-    Ok((sender, ended))
+    Ok(ended)
 }
 
 impl Care {
@@ -226,13 +201,13 @@ impl Care {
     }
 }
 
-fn apply_groups(db: &Db, groups: &[AppliedGroup]) -> Result<(), DbError> {
+fn apply_groups(db: &Db, groups: &[Group]) -> Result<(), DbError> {
     let Some(last) = groups.last() else {
         return Ok(());
     };
     let mut projector = Projector::new(db);
     for stamped in groups.iter().flat_map(|group| &group.events) {
-        projector.project(&stamped.envelope, &stamped.bytes)?;
+        projector.project(&stamped.envelope, stamped.marks.leaf)?;
     }
     fail_points::reach(fail_points::BEFORE_BATCH);
     projector.commit(last.end)
@@ -246,7 +221,3 @@ impl std::fmt::Debug for StoreSink {
 
 /// Indexes of sealed segments that may wait in memory to be written, some ten MiB each.
 const UNWRITTEN_MAX: usize = 4;
-
-/// Groups that may wait for the state. They go in together, so a longer queue would only hide that
-/// the state is slower than the disk, and make who reads it wait longer.
-const APPLY_QUEUE: usize = 4;

@@ -108,6 +108,7 @@ impl TenantActor {
         loaded: Loaded,
     ) -> Self {
         let now = house.clock.now();
+        let ids = house.backend.ids(loaded.state.tenant_id());
         published.publish(&loaded.state);
         Self {
             id: loaded.state.tenant_id(),
@@ -122,7 +123,7 @@ impl TenantActor {
             gathering: false,
             waiting: Queue::default(),
             loading: 0,
-            recent: Recent::new(),
+            recent: Recent::new(ids),
             known: HashSet::new(),
             held: BTreeMap::new(),
             upkeep: Upkeep::default(),

@@ -1,7 +1,5 @@
 //! Audit events of runtimes: each id once, whatever is repeated.
 
-use std::collections::HashMap;
-
 use actix::{Context, Handler};
 use provost_kernel::{Caller, Command, command::AuditPrior};
 use provost_protocol::{
@@ -39,16 +37,19 @@ impl Handler<Ask<RecordAudit>> for TenantActor {
             events: Vec::new(),
         };
         let since = oldest(&items, self.house.clock.now()).minus_millis(IDEMPOTENCY_MS);
-        let ids = items.iter().map(|item| item.entry.recorded.event_id);
+        let ids = items
+            .iter()
+            .map(|item| found_by(item.entry.recorded.event_id));
+        let unsure = ids.filter(|id| self.recent.find_id(*id, since).is_none());
         let needs = Needs {
+            lookups: unsure.map(|(_, key)| key).collect(),
             entities: command.needs(),
-            lookups: ids.map(|id| self.lookup(id, since)).collect(),
             since,
         };
         self.with_facts(
             needs,
-            move |actor, facts, ctx| match facts {
-                Ok(()) => actor.record_audit(caller, items, source, reply, ctx),
+            move |actor, facts, ctx| match facts.and_then(|()| actor.judged(items, since)) {
+                Ok(items) => actor.record_audit(caller, items, source, reply, ctx),
                 Err(error) => reply.send(Err(error)),
             },
             ctx,
@@ -56,69 +57,85 @@ impl Handler<Ask<RecordAudit>> for TenantActor {
     }
 }
 
+/// An event with what stands in the log under its id: the sequence, if any.
+struct Judged {
+    item: AuditItem,
+    known: Option<u64>,
+}
+
 impl TenantActor {
-    /// What an id is found by. One that is certainly new is known to be, and nobody reads for it.
-    fn lookup(&mut self, id: EventId, since: Timestamp) -> LookupKey {
-        let key = event_lookup(id);
-        if self.recent.find(key).is_none() && self.house.backend.is_surely_new(self.id, id, since) {
-            self.recent.learn(key, None);
-        }
-        key
+    /// Says of each event whether it is new.
+    fn judged(
+        &mut self,
+        items: Vec<AuditItem>,
+        since: Timestamp,
+    ) -> Result<Vec<Judged>, TenantError> {
+        let judge = |mut item: AuditItem| {
+            let recorded = &item.entry.recorded;
+            let prior = self.recent.find_id(found_by(recorded.event_id), since);
+            // What was known may have been pushed out while others were read for: asking again is
+            // safe.
+            let prior = prior.ok_or(TenantError::Overloaded)?;
+            item.entry.prior = judge(prior.as_deref(), recorded);
+            Ok(Judged {
+                item,
+                known: prior.map(|envelope| envelope.seq),
+            })
+        };
+        items.into_iter().map(judge).collect()
     }
 
     fn record_audit(
         &mut self,
         caller: Caller,
-        items: Vec<AuditItem>,
+        items: Vec<Judged>,
         source: Source,
         reply: Reply<Recorded>,
         ctx: &mut Context<Self>,
     ) {
-        let ids: Vec<EventId> = items
-            .iter()
-            .map(|item| item.entry.recorded.event_id)
-            .collect();
-        let mut known: Vec<Option<u64>> = Vec::with_capacity(items.len());
-        let mut entries = Vec::with_capacity(items.len());
-        let mut metas = HashMap::new();
-        for mut item in items {
-            let prior = self
-                .recent
-                .find(event_lookup(item.entry.recorded.event_id))
-                .flatten();
-            known.push(prior.as_ref().map(|envelope| envelope.seq));
-            item.entry.prior = judge(prior.as_deref(), &item.entry.recorded);
+        let mut known = Vec::with_capacity(items.len());
+        let mut events = Vec::with_capacity(items.len());
+        let mut metas = ById::with_capacity(items.len());
+        for judged in items {
+            let id = judged.item.entry.recorded.event_id;
+            known.push((id, judged.known));
             let meta = Meta {
-                actor: item.actor,
+                actor: judged.item.actor,
                 source: source.clone(),
-                correlation_id: item.correlation_id,
+                correlation_id: judged.item.correlation_id,
                 idempotency: None,
             };
-            metas.insert(item.entry.recorded.event_id, meta);
-            entries.push(item.entry);
+            metas.push((id, meta));
+            events.push(judged.item.entry);
         }
-        let fallback = metas.values().next().cloned();
-        let meta_of = move |event: &Event| match event {
-            Event::AuditRecorded(recorded) => metas.get(&recorded.event_id).cloned(),
-            _ => None,
-        };
-        let Some(fallback) = fallback else {
+        // Stable: of an id that comes twice the first one counts, as it does for the rule.
+        metas.sort_by_key(|(id, _)| *id);
+        let Some((_, fallback)) = metas.first() else {
             return reply.send(Ok(Vec::new()));
         };
-        let done: Done = Box::new(move |outcome| {
-            reply.send(outcome.map(|executed| sequences(&ids, &known, &executed)));
-        });
-        let command = Command::RecordAudit {
-            caller,
-            events: entries,
+        let meta_of = |event: &Event| match event {
+            Event::AuditRecorded(recorded) => by_id(&metas, recorded.event_id).unwrap_or(fallback),
+            _ => fallback,
         };
-        self.decide_now(
-            &command,
-            |event| meta_of(event).unwrap_or_else(|| fallback.clone()),
-            done,
-            ctx,
-        );
+        let done: Done = Box::new(move |outcome| {
+            reply.send(outcome.map(|executed| sequences(known, &executed)));
+        });
+        let command = Command::RecordAudit { caller, events };
+        self.decide_now(&command, |event| meta_of(event).clone(), done, ctx);
     }
+}
+
+/// Something for each of a few ids, in their order.
+type ById<T> = Vec<(EventId, T)>;
+
+fn by_id<T>(sorted: &ById<T>, id: EventId) -> Option<&T> {
+    let at = sorted.partition_point(|(held, _)| *held < id);
+    let (held, value) = sorted.get(at)?;
+    (*held == id).then_some(value)
+}
+
+fn found_by(id: EventId) -> (EventId, LookupKey) {
+    (id, event_lookup(id))
 }
 
 /// No event was recorded much before its id was made: an id carries its time, and a spool may be
@@ -141,17 +158,19 @@ fn judge(prior: Option<&Envelope>, offered: &AuditRecorded) -> AuditPrior {
 }
 
 /// Each id's sequence: of the event that was decided, or of the one that was there.
-fn sequences(ids: &[EventId], known: &[Option<u64>], executed: &Executed) -> Vec<(EventId, u64)> {
-    let fresh: HashMap<EventId, u64> = executed
+fn sequences(known: Vec<(EventId, Option<u64>)>, executed: &Executed) -> Vec<(EventId, u64)> {
+    let recorded = executed
         .events
         .iter()
         .filter_map(|envelope| match &envelope.event {
             Event::AuditRecorded(recorded) => Some((recorded.event_id, envelope.seq)),
             _ => None,
-        })
-        .collect();
-    ids.iter()
-        .zip(known)
-        .map(|(id, known)| (*id, known.or_else(|| fresh.get(id).copied()).unwrap_or(0)))
-        .collect()
+        });
+    let mut fresh: ById<u64> = recorded.collect();
+    fresh.sort_unstable();
+    let sequence = |(id, known): (EventId, Option<u64>)| {
+        let seq = known.or_else(|| by_id(&fresh, id).copied());
+        (id, seq.unwrap_or(0))
+    };
+    known.into_iter().map(sequence).collect()
 }

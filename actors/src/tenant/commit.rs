@@ -105,7 +105,8 @@ impl TenantActor {
             self.recent.decided(&stamped.envelope);
         }
         let decided = Waiting {
-            events,
+            envelopes: events.iter().map(|e| Arc::clone(&e.envelope)).collect(),
+            fresh: events,
             repeated: false,
             done,
         };
@@ -116,12 +117,9 @@ impl TenantActor {
         if self.waiting.is_full() {
             return done(Err(TenantError::Overloaded));
         }
-        let events = vec![Stamped {
-            envelope: first,
-            bytes: Arc::default(),
-        }];
         let repeated = Waiting {
-            events,
+            envelopes: vec![first],
+            fresh: Vec::new(),
             repeated: true,
             done,
         };
@@ -153,10 +151,6 @@ impl TenantActor {
                 idempotency: meta.idempotency.filter(|_| speaks),
                 event,
             };
-            let bytes = envelope.to_bytes().map_err(|error| match error {
-                EnvelopeError::TooLarge { .. } => TenantError::TooLarge,
-                _ => TenantError::StorageUnavailable,
-            })?;
             let at = At {
                 tenant: self.id,
                 epoch,
@@ -164,10 +158,11 @@ impl TenantActor {
                 time: now,
             };
             apply(&mut pending, at, &envelope.event);
-            stamped.push(Stamped {
-                envelope: Arc::new(envelope),
-                bytes: bytes.into(),
-            });
+            let event = Stamped::new(envelope).map_err(|error| match error {
+                EnvelopeError::TooLarge { .. } => TenantError::TooLarge,
+                _ => TenantError::StorageUnavailable,
+            })?;
+            stamped.push(event);
         }
         Ok((stamped, pending))
     }
@@ -180,10 +175,10 @@ impl TenantActor {
     fn append_if_idle(&mut self, ctx: &mut Context<Self>) {
         while self.in_flight.is_none()
             && !self.gathering
-            && let Some(batch) = self.waiting.take()
+            && let Some(mut batch) = self.waiting.take()
         {
-            let fresh = batch.answers.iter().flat_map(Waiting::fresh);
-            let events: Vec<Stamped> = fresh.cloned().collect();
+            let fresh = batch.answers.iter_mut().map(|waiting| &mut waiting.fresh);
+            let events: Vec<Stamped> = fresh.flat_map(std::mem::take).collect();
             if events.is_empty() {
                 // All that these answers rest on is durable already.
                 let answers = batch.answers.into_iter();
@@ -213,11 +208,12 @@ impl TenantActor {
     }
 
     /// Appends what waits after those who were just answered had a turn: of those who write and
-    /// wait in turns, each append would hold only half otherwise.
+    /// wait in turns, each append would hold only half otherwise. The empty task runs after all
+    /// that were woken before it; a mere yield does not, as actix polls what is spawned twice.
     fn gather(&mut self, ctx: &mut Context<Self>) {
         self.gathering = true;
-        let turn = tokio::task::yield_now().into_actor(self);
-        ctx.spawn(turn.map(|(), actor, ctx| {
+        let turn = tokio::task::spawn_local(async {}).into_actor(self);
+        ctx.spawn(turn.map(|_, actor, ctx| {
             actor.gathering = false;
             actor.append_if_idle(ctx);
         }));
@@ -234,13 +230,17 @@ impl TenantActor {
                 actor.committed_seq = in_flight.after_seq;
                 actor.published.publish(&actor.committed);
                 fail_points::reach(fail_points::PUBLISHED);
+                // Who is alone is waited for by nobody.
+                let alone = in_flight.answers.len() <= 1 && actor.waiting.is_empty();
                 for waiting in in_flight.answers {
-                    for stamped in &waiting.events {
-                        actor.recent.committed(&stamped.envelope);
+                    for envelope in &waiting.envelopes {
+                        actor.recent.committed(envelope);
                     }
                     waiting.finish(&actor.committed);
                 }
-                actor.gather(ctx);
+                if !alone {
+                    actor.gather(ctx);
+                }
                 actor.unload_cold();
                 actor.arm(ctx);
             }

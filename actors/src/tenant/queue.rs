@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, fmt, sync::Arc};
 
 use provost_kernel::{EntityKey, State, state::Entity};
+use provost_protocol::envelope::Envelope;
 use provost_store::Stamped;
 
 use super::{TenantError, message::Executed};
@@ -12,7 +13,10 @@ pub(super) type Done = Box<dyn FnOnce(Result<Executed, TenantError>)>;
 
 /// Something decided, whose answer waits for its group.
 pub(super) struct Waiting {
-    pub(super) events: Vec<Stamped>,
+    /// What it is answered with.
+    pub(super) envelopes: Vec<Arc<Envelope>>,
+    /// What is to be written of it: of a repetition nothing.
+    pub(super) fresh: Vec<Stamped>,
     pub(super) repeated: bool,
     pub(super) done: Done,
 }
@@ -38,21 +42,15 @@ pub(super) struct Queue {
 impl Waiting {
     /// Answers: it is durable.
     pub(super) fn finish(self, committed: &State) {
-        let events = self.events.into_iter().map(|stamped| stamped.envelope);
         (self.done)(Ok(Executed {
-            events: events.collect(),
+            events: self.envelopes,
             state: committed.clone(),
             repeated: self.repeated,
         }));
     }
 
-    /// The events that are to be written: of a repetition none.
-    pub(super) fn fresh(&self) -> &[Stamped] {
-        if self.repeated { &[] } else { &self.events }
-    }
-
     fn bytes(&self) -> usize {
-        bytes_of(self.fresh())
+        bytes_of(&self.fresh)
     }
 }
 
@@ -90,7 +88,7 @@ impl Queue {
         self.commands += 1;
         self.bytes += waiting.bytes();
         if let Some(last) = self.batches.back_mut() {
-            last.events += waiting.fresh().len();
+            last.events += waiting.fresh.len();
             last.bytes += waiting.bytes();
             last.answers.push(waiting);
         }
@@ -125,7 +123,7 @@ fn bytes_of(events: &[Stamped]) -> usize {
 impl fmt::Debug for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiting")
-            .field("events", &self.events.len())
+            .field("events", &self.envelopes.len())
             .finish_non_exhaustive()
     }
 }

@@ -6,22 +6,25 @@
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
 
 use lru::LruCache;
-use provost_protocol::envelope::Envelope;
-use provost_store::{LookupKey, lookup_keys};
+use provost_protocol::{EventId, Timestamp, envelope::Envelope, event::Event};
+use provost_store::{Ids, LookupKey, lookup_keys};
 
 /// Decisions by what they can be found by.
 #[derive(Debug)]
 pub(super) struct Recent {
     in_flight: HashMap<LookupKey, Arc<Envelope>>,
     durable: LruCache<LookupKey, Option<Arc<Envelope>>>,
+    /// What is known of the ids that are not held here any more.
+    ids: Ids,
 }
 
 impl Recent {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(ids: Ids) -> Self {
         let room = NonZeroUsize::new(DURABLE_MAX).unwrap_or(NonZeroUsize::MIN);
         Self {
             in_flight: HashMap::new(),
             durable: LruCache::new(room),
+            ids,
         }
     }
 
@@ -33,10 +36,21 @@ impl Recent {
         self.durable.get(&key).cloned()
     }
 
+    /// What an audit event's id was recorded as, among events decided at `since` or later; of one
+    /// that is certainly new `Some(None)`, without asking the store.
+    pub(super) fn find_id(
+        &mut self,
+        (id, key): (EventId, LookupKey),
+        since: Timestamp,
+    ) -> Option<Option<Arc<Envelope>>> {
+        let found = self.find(key);
+        found.or_else(|| self.ids.lack(id, since).then_some(None))
+    }
+
     /// What the store said; it knows nothing of what was decided since it was asked.
     pub(super) fn learn(&mut self, key: LookupKey, found: Option<Arc<Envelope>>) {
         if !self.in_flight.contains_key(&key) && !self.durable.contains(&key) {
-            self.durable.put(key, found);
+            self.keep(key, found);
         }
     }
 
@@ -49,7 +63,16 @@ impl Recent {
     pub(super) fn committed(&mut self, envelope: &Arc<Envelope>) {
         for key in lookup_keys(envelope) {
             self.in_flight.remove(&key);
-            self.durable.put(key, Some(Arc::clone(envelope)));
+            self.keep(key, Some(Arc::clone(envelope)));
+        }
+    }
+
+    fn keep(&mut self, key: LookupKey, found: Option<Arc<Envelope>>) {
+        let Some((_, Some(dropped))) = self.durable.push(key, found) else {
+            return;
+        };
+        if let Event::AuditRecorded(recorded) = &dropped.event {
+            self.ids.note(recorded.event_id);
         }
     }
 

@@ -1,7 +1,5 @@
 //! Checkpoints: what a runtime was shown is continued, or an alarm.
 
-use std::sync::Arc;
-
 use provost_actors::Peer;
 use provost_kernel::Command;
 use provost_protocol::{
@@ -284,10 +282,7 @@ async fn copy(world: &World, tenant: TenantId, size: u64) -> Gate {
         .await
         .into_iter()
         .filter(|e| e.envelope.seq <= size);
-    let events = kept.map(|stored| Stamped {
-        envelope: Arc::new(stored.envelope),
-        bytes: stored.bytes,
-    });
+    let events = kept.map(|kept| Stamped::stored(kept.envelope, kept.bytes));
     let append = Append {
         tenant,
         expected: 0,

@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use provost_kernel::state::EntityKey;
-use provost_protocol::{EventId, RuntimeId, TenantId, Timestamp, TokenId};
+use provost_protocol::{RuntimeId, TenantId, Timestamp, TokenId};
 use provost_store::{
-    Append, AppendError, Backend, Found, Head, Included, Keyed, Loaded, LookupKey, MemoryStore,
-    Pending, Query, QueryPage, Range, ReadError, StoredEvent, merkle::Hash,
+    Append, AppendError, Backend, Found, Head, Ids, Included, Keyed, Loaded, LookupKey,
+    MemoryStore, Pending, Query, QueryPage, Range, ReadError, StoredEvent, merkle::Hash,
 };
 use tokio::sync::watch;
 
@@ -165,8 +165,8 @@ impl Backend for Gate {
         self.memory.entities(tenant, keys)
     }
 
-    fn is_surely_new(&self, tenant: TenantId, id: EventId, since: Timestamp) -> bool {
-        self.memory.is_surely_new(tenant, id, since)
+    fn ids(&self, tenant: TenantId) -> Ids {
+        self.memory.ids(tenant)
     }
 
     fn scan(

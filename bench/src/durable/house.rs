@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
+    vec::IntoIter,
 };
 
 use anyhow::Context as _;
@@ -34,7 +35,7 @@ use provost_protocol::{
     json::RawJson,
 };
 use provost_store::{Backend, Options, Range, Store};
-use tokio::sync::oneshot;
+use tokio::sync::{Barrier, oneshot};
 
 use super::slow::SlowDisk;
 use crate::now;
@@ -53,6 +54,9 @@ struct Member {
     tenant: TenantHandle,
     runtime: RuntimeId,
 }
+
+/// How many events a writer wrote, and those it had left.
+type Wrote = anyhow::Result<(u64, IntoIter<AuditItem>)>;
 
 impl Writers {
     /// Makes an installation in a folder and `count` tenants with a runtime each. Runs on an
@@ -100,7 +104,7 @@ impl Writers {
 
     /// `count` writers, each on its tenant's own thread as a runtime's connection is, write event
     /// after event for so long, over the first `tenants` tenants; says how many were answered as
-    /// durable, and how long it took.
+    /// durable, and how long it took. The events of a writer are decoded before, as requests are.
     pub(super) async fn run(
         &self,
         count: usize,
@@ -109,17 +113,24 @@ impl Writers {
     ) -> anyhow::Result<(u64, Duration)> {
         let spawner = self.arbiters.spawner();
         let stop = Arc::new(AtomicBool::new(false));
-        let begun = Instant::now();
-        let mut counts = Vec::with_capacity(count);
+        let ready = Arc::new(Barrier::new(count + 1));
+        let start = now();
+        let mut writers = Vec::with_capacity(count);
         for writer in 0..count {
             let member = self.members[writer % tenants].clone();
-            counts.push(member.write(&spawner, Arc::clone(&stop))?);
+            let gates = (Arc::clone(&ready), Arc::clone(&stop));
+            writers.push(member.write(&spawner, start, gates)?);
         }
+        ready.wait().await;
+        let begun = Instant::now();
         tokio::time::sleep(slice).await;
         stop.store(true, Ordering::SeqCst);
         let mut written = 0;
-        for count in counts {
-            written += count.await.context("a writer ended early")??;
+        let mut left = Vec::with_capacity(count);
+        for writer in writers {
+            let (count, items) = writer.await.context("a writer ended early")??;
+            written += count;
+            left.push(items);
         }
         Ok((written, begun.elapsed()))
     }
@@ -184,31 +195,48 @@ impl Member {
         Ok(Self { tenant, runtime })
     }
 
-    /// Starts one writer; it says how many of its events were answered as durable.
+    /// Starts one writer; it says how many of its events were answered as durable, and what it had
+    /// ready and did not need.
     fn write(
         self,
         spawner: &Spawner,
-        stop: Arc<AtomicBool>,
-    ) -> anyhow::Result<oneshot::Receiver<anyhow::Result<u64>>> {
-        let (done, count) = oneshot::channel();
+        begun: Timestamp,
+        (ready, stop): (Arc<Barrier>, Arc<AtomicBool>),
+    ) -> anyhow::Result<oneshot::Receiver<Wrote>> {
+        let (done, wrote) = oneshot::channel();
         let place = spawner.place(&self.tenant.id());
         spawner.spawn_on(place, move || async move {
-            let mut written = 0;
-            let outcome = loop {
-                if stop.load(Ordering::Relaxed) {
-                    break Ok(written);
-                }
-                match self.record_one(written).await {
-                    Ok(()) => written += 1,
-                    Err(error) => break Err(error),
-                }
+            let items = (0..READY).map(|number| self.item(begun, number));
+            let items: Result<Vec<_>, _> = items.collect();
+            ready.wait().await;
+            let outcome = match items {
+                Ok(items) => self.record(items.into_iter(), begun, &stop).await,
+                Err(error) => Err(error),
             };
             let _ = done.send(outcome);
         })?;
-        Ok(count)
+        Ok(wrote)
     }
 
-    async fn record_one(&self, number: u64) -> anyhow::Result<()> {
+    async fn record(
+        &self,
+        mut items: IntoIter<AuditItem>,
+        begun: Timestamp,
+        stop: &AtomicBool,
+    ) -> Wrote {
+        let mut written = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let item = match items.next() {
+                Some(item) => item,
+                None => self.item(begun, written)?,
+            };
+            self.record_one(item).await?;
+            written += 1;
+        }
+        Ok((written, items))
+    }
+
+    async fn record_one(&self, item: AuditItem) -> anyhow::Result<()> {
         let caller = Caller {
             runtime: self.runtime,
             tenant: self.tenant.id(),
@@ -216,7 +244,6 @@ impl Member {
             status: RuntimeStatus::Registered,
             killed: false,
         };
-        let item = self.item(number)?;
         let recorded = self
             .tenant
             .record_audit(caller, vec![item], Source::Runtime);
@@ -228,9 +255,12 @@ impl Member {
         Ok(())
     }
 
-    fn item(&self, number: u64) -> anyhow::Result<AuditItem> {
+    /// The event of that number since `begun`. Its id is as if it were made when it is sent: the ids
+    /// of all writers rise together.
+    fn item(&self, begun: Timestamp, number: u64) -> anyhow::Result<AuditItem> {
         let now = now();
-        let event_id = EventId::from_parts(now, SystemRandom.id_bytes());
+        let made = begun.plus_millis(number / READY_A_MS);
+        let event_id = EventId::from_parts(made, SystemRandom.id_bytes());
         let correlation_id = CorrelationId::from_parts(now, SystemRandom.id_bytes());
         let payload = format!(
             r#"{{"document":"d-{number}","pages":12,"ms":{}}}"#,
@@ -275,6 +305,13 @@ fn admin(now: Timestamp) -> Meta {
         idempotency: None,
     }
 }
+
+/// Events each writer has ready for a slice: more than any wrote in one so far; who needs more makes
+/// it on its way.
+const READY: u64 = 1_000;
+
+/// So that what is ready for a slice of half a second carries the times of half a second.
+const READY_A_MS: u64 = 2;
 
 /// Longer than making all tenants takes.
 const TOKEN_MS: u64 = 60 * 60 * 1_000;

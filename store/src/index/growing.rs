@@ -13,10 +13,10 @@ use provost_protocol::{
 };
 use roaring::RoaringBitmap;
 
-use super::{IndexError, Matching, Span, Table, layout::stored_level, lookup::terms};
+use super::{IndexError, Matching, Span, Table, layout::stored_level, lookup::Marks};
 use crate::{
+    backend::made,
     convert::{to_u32, to_usize},
-    segments::made,
 };
 
 /// The index of one segment, in memory.
@@ -61,7 +61,7 @@ struct Tree {
 
 impl Growing {
     /// Takes in one event of the segment.
-    pub(crate) fn insert(&mut self, envelope: &Envelope, offset: u64, leaf: Hash) {
+    pub(crate) fn insert(&mut self, envelope: &Envelope, offset: u64, marks: &Marks) {
         let table = self
             .tenants
             .entry(envelope.tenant)
@@ -76,7 +76,7 @@ impl Growing {
                 postings: HashMap::new(),
                 tree: Mutex::new(None),
             });
-        table.insert(envelope, offset, leaf);
+        table.insert(envelope, offset, marks);
     }
 
     /// The tenant's table, if it has events here.
@@ -91,7 +91,7 @@ impl Growing {
 }
 
 impl GrowingTable {
-    fn insert(&mut self, envelope: &Envelope, offset: u64, leaf: Hash) {
+    fn insert(&mut self, envelope: &Envelope, offset: u64, marks: &Marks) {
         let entry = to_u32(self.offsets.len());
         self.earliest = self.earliest.min(envelope.time);
         self.latest = self.latest.max(envelope.time);
@@ -101,9 +101,9 @@ impl GrowingTable {
         // A segment is at most 1 GiB and a group.
         self.offsets.push(to_u32(to_usize(offset)));
         self.times.push(envelope.time.as_millis());
-        self.leaves.push(leaf);
-        for term in terms(envelope) {
-            let posting = self.postings.entry(term);
+        self.leaves.push(marks.leaf);
+        for term in &marks.terms {
+            let posting = self.postings.entry(*term);
             posting
                 .and_modify(|posting| posting.push(entry))
                 .or_insert(Posting::One(entry));
@@ -113,11 +113,6 @@ impl GrowingTable {
     /// When the newest id of its audit events was made.
     pub(crate) const fn newest_id(&self) -> Option<Timestamp> {
         self.newest_id
-    }
-
-    /// Whether an event here carries the term.
-    pub(crate) fn carries(&self, term: u64) -> bool {
-        self.postings.contains_key(&term)
     }
 
     /// Says that the tree before the first event is this; later calls change nothing.

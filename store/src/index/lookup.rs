@@ -4,6 +4,7 @@ use provost_protocol::{
     RuntimeId,
     envelope::{Envelope, Idempotency},
     event::Event,
+    tlog::{Hash, leaf_hash},
 };
 use sha2::{Digest, Sha256};
 
@@ -11,6 +12,26 @@ use crate::{
     backend::LookupKey,
     query::{Query, kinds, runtimes},
 };
+
+/// What the index keeps of an event. It takes some ten hashes, and is made by whoever decided the
+/// event, so that the journal's one thread does not spend them.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    /// The leaf in its tenant's tree.
+    pub(crate) leaf: Hash,
+    /// Every term of the event, each once.
+    pub(super) terms: Box<[u64]>,
+}
+
+impl Marks {
+    /// Those of an event and its exact bytes.
+    pub(crate) fn of(envelope: &Envelope, bytes: &[u8]) -> Self {
+        Self {
+            leaf: leaf_hash(bytes),
+            terms: terms(envelope).into(),
+        }
+    }
+}
 
 /// What an event can be found by exactly: its audit event id, its idempotency key.
 #[must_use]

@@ -61,7 +61,8 @@ fn index_from(first: u64, events: &[(u8, u8)]) -> Growing {
     let mut seqs: BTreeMap<u8, u64> = BTreeMap::new();
     for (offset, (of, id)) in (100_u64..).zip(events) {
         let seq = seqs.entry(*of).or_insert(first);
-        index.insert(&envelope(*of, *seq, *id), offset, leaf_hash(&[*id]));
+        let event = envelope(*of, *seq, *id);
+        index.insert(&event, offset, &Marks::of(&event, &[*id]));
         *seq += 1;
     }
     let mut before = Frontier::default();
@@ -307,7 +308,8 @@ fn the_file_of_another_segment_is_refused_and_one_of_the_earlier_format_is_known
 #[test]
 fn an_index_whose_tree_was_not_followed_has_no_file() {
     let mut index = Growing::default();
-    index.insert(&envelope(1, 1, 1), 100, leaf_hash(b"1"));
+    let event = envelope(1, 1, 1);
+    index.insert(&event, 100, &Marks::of(&event, b"1"));
     assert!(write::encode(7, &index).is_err());
 }
 

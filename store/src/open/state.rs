@@ -8,7 +8,7 @@ use std::{
 };
 
 use provost_journal::{Position, Reader, disk::Disk};
-use provost_protocol::envelope::Envelope;
+use provost_protocol::{envelope::Envelope, tlog::leaf_hash};
 
 use super::{JOURNAL, OpenError, Replay, STATE};
 use crate::{
@@ -125,7 +125,7 @@ fn replay(db: &Db, log: &Log, tell: &mut dyn FnMut(Replay)) -> Result<u64, Behin
             if envelope.tenant != record.tenant || envelope.seq != record.seq {
                 return Err(damaged("a record's header disagrees with its envelope").into());
             }
-            projector.project(&envelope, &record.payload)?;
+            projector.project(&envelope, leaf_hash(&record.payload))?;
             replayed += 1;
             waiting += 1;
         }

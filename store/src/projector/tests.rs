@@ -7,6 +7,7 @@ use provost_protocol::{
     CorrelationId, Timestamp,
     entity::{Feature, Limit, Mode, Policies, TenantType},
     envelope::{ActorRef, Source},
+    tlog::leaf_hash,
 };
 
 use super::*;
@@ -73,7 +74,7 @@ fn projected(db: &Db, group: usize) {
         let mut projector = Projector::new(db);
         for event in events {
             projector
-                .project(event, &event.to_bytes().unwrap())
+                .project(event, leaf_hash(&event.to_bytes().unwrap()))
                 .unwrap();
         }
         projector.commit(Position::new(1, number)).unwrap();
@@ -115,7 +116,7 @@ fn nothing_is_seen_before_the_commit_and_the_watermark_comes_with_it() {
     let mut projector = Projector::new(&db);
     for event in events() {
         projector
-            .project(&event, &event.to_bytes().unwrap())
+            .project(&event, leaf_hash(&event.to_bytes().unwrap()))
             .unwrap();
     }
     assert!(db.is_empty());
@@ -132,6 +133,6 @@ fn a_damaged_value_fails_the_event_that_reads_it() {
     let mut event = events().pop().unwrap();
     event.seq += 1;
     let bytes = event.to_bytes().unwrap();
-    let failed = Projector::new(&db).project(&event, &bytes);
+    let failed = Projector::new(&db).project(&event, leaf_hash(&bytes));
     assert!(matches!(failed, Err(DbError::Value { .. })), "{failed:?}");
 }

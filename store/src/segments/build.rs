@@ -3,16 +3,12 @@
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use provost_journal::Position;
-use provost_protocol::{
-    TenantId,
-    envelope::Envelope,
-    tlog::{Frontier, leaf_hash},
-};
+use provost_protocol::{TenantId, envelope::Envelope, tlog::Frontier};
 
 use super::{Held, Segments, damaged, index_path, name_index};
 use crate::{
     backend::ReadError,
-    index::{Growing, GrowingTable, IndexError, Sealed, Table as _, write},
+    index::{Growing, GrowingTable, IndexError, Marks, Sealed, Table as _, write},
 };
 
 impl Segments {
@@ -49,7 +45,7 @@ impl Segments {
                 break;
             }
             let envelope = Envelope::from_bytes(&record.payload).map_err(damaged)?;
-            index.insert(&envelope, at.offset, leaf_hash(&record.payload));
+            index.insert(&envelope, at.offset, &Marks::of(&envelope, &record.payload));
         }
         Ok(index)
     }

@@ -57,7 +57,10 @@ impl Workload {
             let number = random.index(self.tenants.len());
             let log = &mut self.tenants[number].log;
             self.before.push((number, log.clone()));
-            for Stamped { envelope, bytes } in decide_one(log, random) {
+            for Stamped {
+                envelope, bytes, ..
+            } in decide_one(log, random)
+            {
                 let record = Record::new(envelope.tenant, envelope.seq, bytes);
                 group.push(Decided { record, envelope });
             }

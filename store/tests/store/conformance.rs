@@ -243,12 +243,12 @@ fn events_are_found_by_what_they_carry_but_not_from_before_since() {
 fn an_id_that_was_recorded_is_never_called_new_and_a_later_one_is() {
     on_each(|store| {
         let log = filled(store, 1, 60);
-        let recorded = |seq| store.is_surely_new(tenant(1), event_id(seq), Timestamp::MIN);
-        let called_new: Vec<u64> = (2..=60).filter(|seq| recorded(*seq)).collect();
+        let new = |seq| store.ids(tenant(1)).lack(event_id(seq), Timestamp::MIN);
+        let called_new: Vec<u64> = (2..=60).filter(|seq| new(*seq)).collect();
         assert_eq!(called_new, [0; 0]);
         let later = EventId::from_parts(log.now.plus_millis(DAY_MS), [9; 10]);
-        assert!(store.is_surely_new(tenant(1), later, log.now));
-        assert!(store.is_surely_new(tenant(2), event_id(5), log.now));
+        assert!(store.ids(tenant(1)).lack(later, log.now));
+        assert!(store.ids(tenant(2)).lack(event_id(5), log.now));
     });
 }
 
@@ -259,11 +259,11 @@ fn after_a_start_an_id_is_called_new_only_when_no_segment_is_young_enough_to_hol
     let log = filled(&store, 1, 60);
     store.close(std::time::Duration::from_secs(60)).unwrap();
     let (store, _) = Store::open(dir.path(), options(2 * 1024)).unwrap();
-    let recorded = |seq| store.is_surely_new(tenant(1), event_id(seq), Timestamp::MIN);
-    assert!(!(2..=60).any(recorded));
+    let ids = store.ids(tenant(1));
+    assert!(!(2..=60).any(|seq| ids.lack(event_id(seq), Timestamp::MIN)));
     let later = EventId::from_parts(log.now.plus_millis(DAY_MS), [9; 10]);
-    assert!(!store.is_surely_new(tenant(1), later, Timestamp::MIN));
-    assert!(store.is_surely_new(tenant(1), later, log.now.plus_millis(1)));
+    assert!(!ids.lack(later, Timestamp::MIN));
+    assert!(ids.lack(later, log.now.plus_millis(1)));
 }
 
 /// Later than any id that a test made.
