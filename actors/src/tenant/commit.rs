@@ -208,8 +208,8 @@ impl TenantActor {
     }
 
     /// Appends what waits after those who were just answered had a turn: of those who write and
-    /// wait in turns, each append would hold only half otherwise. The empty task runs after all
-    /// that were woken before it; a mere yield does not, as actix polls what is spawned twice.
+    /// wait in turns, each append would hold only a part otherwise. The empty task runs after all
+    /// that were woken before it.
     fn gather(&mut self, ctx: &mut Context<Self>) {
         self.gathering = true;
         let turn = tokio::task::spawn_local(async {}).into_actor(self);

@@ -87,3 +87,78 @@ impl Recent {
 const DURABLE_MAX: usize = 1_024;
 
 const _: () = assert!(DURABLE_MAX > provost_protocol::v01::AUDIT_EVENTS_MAX);
+
+#[cfg(test)]
+mod tests {
+    use provost_protocol::{
+        CorrelationId, TenantId,
+        envelope::{ActorRef, Source},
+        event::AuditRecorded,
+        json::RawJson,
+    };
+    use provost_store::event_lookup;
+
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::EPOCH.plus_millis(millis)
+    }
+
+    fn id(millis: u64) -> EventId {
+        EventId::from_parts(at(millis), [7; 10])
+    }
+
+    fn recorded(millis: u64) -> Arc<Envelope> {
+        let event = AuditRecorded {
+            event_id: id(millis),
+            kind: "document.opened".to_owned(),
+            received_at: at(millis),
+            event: RawJson::parse("{}").unwrap(),
+        };
+        Arc::new(Envelope {
+            tenant: TenantId::from_parts(at(0), [1; 10]),
+            epoch: 1,
+            seq: millis,
+            time: at(millis),
+            actor: ActorRef::system(),
+            source: Source::Runtime,
+            correlation_id: CorrelationId::from_parts(at(0), [2; 10]),
+            idempotency: None,
+            event: event.into(),
+        })
+    }
+
+    #[test]
+    fn an_id_that_fell_out_of_memory_is_asked_for_and_never_called_new() {
+        let mut recent = Recent::new(Ids::default());
+        let find = |recent: &mut Recent, millis| {
+            let (id, since) = (id(millis), at(0));
+            recent.find_id((id, event_lookup(id)), since)
+        };
+        let first = u64::try_from(DURABLE_MAX).unwrap() + 10;
+        for millis in 1..=first {
+            let envelope = recorded(millis);
+            assert_eq!(find(&mut recent, millis), Some(None), "{millis} is new");
+            recent.decided(&envelope);
+            recent.committed(&envelope);
+        }
+        for fallen in 1..=10 {
+            assert_eq!(find(&mut recent, fallen), None, "{fallen} may be there");
+        }
+        let held = find(&mut recent, 11).flatten();
+        assert_eq!(held.map(|envelope| envelope.seq), Some(11));
+        assert_eq!(find(&mut recent, first + 1), Some(None));
+    }
+
+    #[test]
+    fn an_id_is_not_called_new_where_what_was_there_at_the_start_is_young_enough() {
+        let ids = Ids {
+            newest: None,
+            found: Some(at(100)),
+        };
+        let mut recent = Recent::new(ids);
+        let key = (id(500), event_lookup(id(500)));
+        assert_eq!(recent.find_id(key, at(100)), None);
+        assert_eq!(recent.find_id(key, at(101)), Some(None));
+    }
+}

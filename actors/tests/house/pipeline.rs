@@ -75,6 +75,47 @@ async fn what_comes_while_an_append_is_under_way_travels_together_in_the_next() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_write_and_wait_in_turns_travel_together_however_many_they_are() {
+    local(async {
+        let world = World::new();
+        let tenant = world.tenant(1, None).await;
+        let peer = world.runtime(tenant, 5, DeploymentMode::OnPrem).await;
+        world
+            .execute(tenant, grant("seats", Limit::Quota(10_000)))
+            .await
+            .unwrap();
+        world.beat(&peer).await.unwrap();
+        world.store.take_appends(tenant);
+
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|_| {
+                let (world, peer) = (world.clone(), peer.clone());
+                spawn_local(async move {
+                    for _ in 0..ROUNDS {
+                        let take = check("seats", Some(1), None);
+                        world.call(&peer, tenant, take).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        let appends = world.store.take_appends(tenant);
+        assert_eq!(appends.iter().sum::<usize>(), WRITERS * ROUNDS);
+        let full = appends.iter().filter(|events| **events == WRITERS).count();
+        assert!(full >= ROUNDS - 2, "{appends:?}");
+    })
+    .await;
+}
+
+/// More than tokio runs in one turn of a `LocalSet`, which is 61.
+const WRITERS: usize = 100;
+
+/// Enough that one half that is left behind shows.
+const ROUNDS: usize = 10;
+
+#[tokio::test(start_paused = true)]
 async fn when_the_disk_refuses_all_that_waited_is_refused_and_the_next_goes_through() {
     local(async {
         let world = World::new();

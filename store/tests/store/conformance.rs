@@ -213,6 +213,26 @@ fn a_log_over_many_segments_is_read_forwards_and_backwards_in_stretches() {
 }
 
 #[test]
+fn whoever_was_told_of_an_event_finds_it_in_the_log_at_once() {
+    on_each(|store| {
+        let mut log = filled(store, 1, 1);
+        for seq in 2..200 {
+            let command = audit(&log, seq, 1);
+            put(store, log.run(&command).unwrap());
+            let newest = Range {
+                limit: 1,
+                newest_before: Some(u64::MAX),
+                ..Range::default()
+            };
+            assert_eq!(seqs(store, 1, newest), [seq]);
+            let keys = vec![event_lookup(event_id(seq))];
+            let found = wait(store.find(tenant(1), keys, Timestamp::MIN)).unwrap();
+            assert_eq!(found[0].as_ref().map(|event| event.envelope.seq), Some(seq));
+        }
+    });
+}
+
+#[test]
 fn events_are_found_by_what_they_carry_but_not_from_before_since() {
     on_each(|store| {
         let log = filled(store, 1, 30);
