@@ -80,6 +80,6 @@ pub use house::{House, TimeNote};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use runtime::{BeatAnswer, LiveRuntime, Opened, RuntimeHandle};
 pub use spawner::{Arbiters, SpawnError, Spawner};
-pub use tenant::{AuditItem, Executed, Meta, TenantError, TenantHandle};
+pub use tenant::{AuditItem, Executed, Meta, TenantError, TenantHandle, license_document};
 pub use verifier::{TokenRefused, TokenVerifier, Verifying, Vouched};
 pub use wheel::{LocalWheel, Wheel};

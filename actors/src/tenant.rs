@@ -25,5 +25,6 @@ pub(crate) use self::{
 pub use self::{
     error::TenantError,
     handle::TenantHandle,
+    license::license_document,
     message::{AuditItem, Executed, Meta},
 };

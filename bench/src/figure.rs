@@ -72,6 +72,15 @@ pub(crate) fn all_met(figures: &[Figure]) -> bool {
     figures.iter().all(|figure| figure.met != Some(false))
 }
 
+/// Whether no figure falls short of half of what is asked: what a busy machine still shows.
+pub(crate) fn half_met(figures: &[Figure]) -> bool {
+    figures.iter().all(|figure| {
+        let judged = figure.judged();
+        let least = figure.at_least.is_none_or(|least| judged >= least / 2.0);
+        least && figure.at_most.is_none_or(|most| judged <= most * 2.0)
+    })
+}
+
 /// The figures as a table.
 pub(crate) fn table(figures: &[Figure]) -> String {
     let head = ["figure", "value", "unit", "floor", "ratio", "asked", "met"].map(str::to_owned);
@@ -158,6 +167,19 @@ mod tests {
     fn a_floor_of_nothing_meets_nothing() {
         let figure = Figure::new("writes", 40.0, "/s").over(0.0).at_least(0.5);
         assert_eq!(figure.met, Some(false));
+    }
+
+    #[test]
+    fn half_of_what_is_asked_is_enough_for_a_short_run_and_less_is_not() {
+        let rate = |value| Figure::new("writes", value, "/s").over(100.0).at_least(0.8);
+        let time = |value| Figure::new("p99", value, "us").over(100.0).at_most(2.0);
+        assert!(half_met(&[rate(40.0), time(400.0)]));
+        assert!(!half_met(&[rate(39.0)]));
+        assert!(!half_met(&[time(401.0)]));
+        assert!(!half_met(&[Figure::new("writes", 1.0, "/s")
+            .over(0.0)
+            .at_least(0.8)]));
+        assert!(half_met(&[Figure::new("stated", 1.0, "/s")]));
     }
 
     #[test]

@@ -210,4 +210,4 @@ const SCATTERED_EVERY: u64 = 1_000;
 const UNDER_WAY_MAX: usize = 64;
 
 /// Writing out the state of a thousand tenants takes well under this.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const CLOSE_PATIENCE: Duration = Duration::from_secs(600);

@@ -4,13 +4,24 @@
 //! what it acknowledged against what it kept. `provost-bench durable` says how many events a second
 //! become durable, beside what the disk gives. `provost-bench start` fills a data folder and says how
 //! soon the daemon works again on it after a kill; `provost-bench query` asks it for pages.
+//! `provost-bench all` measures the port for runtimes under load, each figure beside a bare floor;
+//! `provost-bench soak` keeps half of that load up for a long time.
 
+mod all;
 mod crash;
 mod durable;
 mod figure;
 mod fill;
+mod fleet;
+mod floor;
+mod load;
+mod process;
+mod product;
 mod query;
+mod soak;
 mod start;
+mod worker;
+mod world;
 
 use std::{num::NonZeroU64, path::PathBuf, process::ExitCode};
 
@@ -34,6 +45,22 @@ enum Command {
     Start(start::Args),
     /// Measure pages of a filled folder's logs over random filters
     Query(query::Args),
+    /// Measure checks, heartbeats, memory, herds and more, each beside a bare floor
+    All(all::Args),
+    /// Half load for a long time: no error, flat memory
+    Soak(soak::Args),
+    /// A floor, as a child of `all`
+    #[command(hide = true)]
+    Floor,
+    /// Clients that ask, as a child of `all`
+    #[command(hide = true)]
+    Load,
+    /// A product with a real connector, as a child of `all`
+    #[command(hide = true)]
+    Product,
+    /// Runtimes that are only there, as a child of `all`
+    #[command(hide = true)]
+    Fleet,
     /// The daemon itself, as a child of `crash`: so no second executable must be built
     #[command(hide = true)]
     CrashDaemon {
@@ -52,6 +79,12 @@ fn main() -> ExitCode {
         Command::Durable(args) => durable::run(&args),
         Command::Start(args) => start::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::All(args) => all::run(&args),
+        Command::Soak(args) => soak::run(&args),
+        Command::Floor => floor::serve(),
+        Command::Load => load::serve(),
+        Command::Product => product::serve(),
+        Command::Fleet => fleet::serve(),
         Command::CrashDaemon {
             config,
             segment_bytes,

@@ -50,7 +50,7 @@ const CONTAINED: &[(&str, &[&str])] = &[
     ("rustls", &["certs", "bench", ".(dev)"]),
     ("tokio-rustls", &["certs", "bench", ".(dev)"]),
     ("rustls-webpki", &["certs", ".(dev)"]),
-    ("rcgen", &["certs", ".(dev)"]),
+    ("rcgen", &["certs", "bench", ".(dev)"]),
     ("bincode", &["protocol"]),
 ];
 

@@ -45,8 +45,8 @@ const WRITTEN: &[&str] = &[
     "yaml", "yml",
 ];
 
-/// bincode stays in the codec, actix in `src` and the bench is `System` alone, rustls in the bench
-/// is the floor.
+/// bincode stays in the codec, actix in `src` and the bench is `System` alone, rustls and rcgen in
+/// the bench are the floor.
 pub(crate) fn contained(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for (path, text) in tree.rust() {
@@ -72,7 +72,7 @@ pub(crate) fn contained(tree: &Tree) -> Vec<Finding> {
                 ));
             }
             if crate_of == "bench" && !path.starts_with("bench/src/floor") {
-                for name in ["rustls", "tokio_rustls"] {
+                for name in ["rustls", "tokio_rustls", "rcgen"] {
                     refuse(
                         &mut found,
                         path,

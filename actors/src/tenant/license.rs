@@ -7,9 +7,10 @@ use provost_kernel::{
     license::{LicensePlan, PlannedEntitlement, plan_license},
 };
 use provost_protocol::{
+    InstallId, Timestamp,
     entity::TenantStatus,
     license::{LicenseDocument, LicenseEntitlement, OfflinePolicies, RevocationTerms, license_id},
-    sign::KeyId,
+    sign::{KeyId, Signer},
 };
 use sha2::{Digest, Sha256};
 
@@ -58,7 +59,12 @@ impl Handler<Ask<IssueLicense>> for TenantActor {
 impl TenantActor {
     fn sign_license(&self, plan: &LicensePlan) -> Result<(String, RecordLicense), TenantError> {
         let signer = &*self.house.license_signer;
-        let document = self.document(plan)?;
+        let created = self
+            .pending
+            .license(plan.runtime)
+            .map_or(plan.issued, |head| head.issued);
+        let document = license_document(plan, self.house.install, created, signer)
+            .ok_or(TenantError::StorageUnavailable)?;
         let text = document.sign(signer).map_err(|_| TenantError::TooLarge)?;
         let record = RecordLicense {
             runtime: plan.runtime,
@@ -73,50 +79,53 @@ impl TenantActor {
         };
         Ok((text, record))
     }
+}
 
-    fn document(&self, plan: &LicensePlan) -> Result<LicenseDocument, TenantError> {
-        let license = license_id(plan.runtime, plan.tenant);
-        let created = self
-            .pending
-            .license(plan.runtime)
-            .map_or(plan.issued, |head| head.issued);
-        let entitlement = |planned: &PlannedEntitlement| LicenseEntitlement {
-            feature: planned.feature.clone(),
-            runtime: planned.runtime,
-            limit: planned.limit,
-            time_window: planned.time_window,
-            mode: planned.mode,
-            valid_until: planned.valid_until,
-            created: planned.created,
-            updated: planned.updated,
-            window: planned.window.map(|window| (window.start, window.end)),
-        };
-        Ok(LicenseDocument {
-            license,
-            install: self.house.install,
-            tenant: plan.tenant,
-            tenant_status: TenantStatus::Active,
-            runtime: plan.runtime,
-            deployment_mode: plan.deployment_mode,
-            kid: KeyId::of(&self.house.license_signer.public_key()),
-            cnf: hex::decode_32(&plan.cnf).ok_or(TenantError::StorageUnavailable)?,
-            epoch: plan.sequence.epoch,
-            seq: plan.sequence.seq,
-            created,
-            issued: plan.issued,
-            nbf: plan.issued,
-            expiry: plan.expiry,
-            grace_ms: plan.grace_ms,
-            revocations: RevocationTerms {
-                min_generation: plan.min_generation,
-                max_age_ms: None,
-            },
-            revision: plan.revision,
-            policies: OfflinePolicies {
-                security_level: plan.policies.security_level,
-                offline_max_ms: plan.ttl_ms + plan.grace_ms,
-            },
-            entitlements: plan.entitlements.iter().map(entitlement).collect(),
-        })
-    }
+/// The document of a planned license; `created` is when the runtime's license for that tenant first
+/// existed. `None` where the plan names no binding key.
+#[must_use]
+pub fn license_document(
+    plan: &LicensePlan,
+    install: InstallId,
+    created: Timestamp,
+    signer: &dyn Signer,
+) -> Option<LicenseDocument> {
+    let entitlement = |planned: &PlannedEntitlement| LicenseEntitlement {
+        feature: planned.feature.clone(),
+        runtime: planned.runtime,
+        limit: planned.limit,
+        time_window: planned.time_window,
+        mode: planned.mode,
+        valid_until: planned.valid_until,
+        created: planned.created,
+        updated: planned.updated,
+        window: planned.window.map(|window| (window.start, window.end)),
+    };
+    Some(LicenseDocument {
+        license: license_id(plan.runtime, plan.tenant),
+        install,
+        tenant: plan.tenant,
+        tenant_status: TenantStatus::Active,
+        runtime: plan.runtime,
+        deployment_mode: plan.deployment_mode,
+        kid: KeyId::of(&signer.public_key()),
+        cnf: hex::decode_32(&plan.cnf)?,
+        epoch: plan.sequence.epoch,
+        seq: plan.sequence.seq,
+        created,
+        issued: plan.issued,
+        nbf: plan.issued,
+        expiry: plan.expiry,
+        grace_ms: plan.grace_ms,
+        revocations: RevocationTerms {
+            min_generation: plan.min_generation,
+            max_age_ms: None,
+        },
+        revision: plan.revision,
+        policies: OfflinePolicies {
+            security_level: plan.policies.security_level,
+            offline_max_ms: plan.ttl_ms + plan.grace_ms,
+        },
+        entitlements: plan.entitlements.iter().map(entitlement).collect(),
+    })
 }

@@ -166,6 +166,11 @@ impl Daemon {
         Ok(())
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the daemon is no more")
+    }
+
     /// Ends it as a power switch would.
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
         // A daemon that had ended by itself would be another finding.
@@ -216,7 +221,8 @@ pub(crate) async fn initialise(folder: &Path) -> anyhow::Result<()> {
         "data_dir = {data}\n\
          [runtime]\nlisten = \"127.0.0.1:0\"\n\
          [admin]\nlisten = \"127.0.0.1:0\"\n\
-         [limits]\nadmin_requests_per_second = 1000000\nadmin_burst = 1000000\n"
+         [limits]\nadmin_requests_per_second = 1000000\nadmin_burst = 1000000\n\
+         enrolments_per_second = 100000\nenrolments_per_address_per_second = 100000\n"
     );
     Ok(std::fs::write(config_file(folder), text)?)
 }
@@ -255,7 +261,7 @@ pub(crate) fn data_dir(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-fn config_file(folder: &Path) -> PathBuf {
+pub(crate) fn config_file(folder: &Path) -> PathBuf {
     folder.join("provost.toml")
 }
 
