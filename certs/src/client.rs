@@ -77,7 +77,20 @@ impl RuntimeTls {
         addr: &str,
         deadline: Duration,
     ) -> Result<ClientStream, ConnectError> {
-        dial::connect(&self.config, addr, deadline).await
+        dial::connect(&self.config, addr, None, deadline).await
+    }
+
+    /// As [`connect`](Self::connect), through a `tunnel` that leads to `addr` already.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_through(
+        &self,
+        tunnel: TcpStream,
+        addr: &str,
+        deadline: Duration,
+    ) -> Result<ClientStream, ConnectError> {
+        dial::connect(&self.config, addr, Some(tunnel), deadline).await
     }
 }
 
@@ -121,7 +134,28 @@ impl EnrolTls {
         addr: &str,
         deadline: Duration,
     ) -> Result<(ClientStream, FirstContact), ConnectError> {
-        let stream = dial::connect(&self.config, addr, deadline).await?;
+        let stream = dial::connect(&self.config, addr, None, deadline).await?;
+        self.first_contact(stream)
+    }
+
+    /// As [`connect`](Self::connect), through a `tunnel` that leads to `addr` already.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_through(
+        &self,
+        tunnel: TcpStream,
+        addr: &str,
+        deadline: Duration,
+    ) -> Result<(ClientStream, FirstContact), ConnectError> {
+        let stream = dial::connect(&self.config, addr, Some(tunnel), deadline).await?;
+        self.first_contact(stream)
+    }
+
+    fn first_contact(
+        &self,
+        stream: ClientStream,
+    ) -> Result<(ClientStream, FirstContact), ConnectError> {
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let (leaf, rest) = chain.split_first().ok_or(ConnectError::Kernel(
             certificate::CertificateFault::Nameless,

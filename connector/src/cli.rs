@@ -14,7 +14,8 @@ use provost_protocol::TenantId;
 
 use crate::{
     config::{Config, ConfigError, LOCAL_PORT},
-    enroll::enroll,
+    enroll::enroll_through,
+    route::ProxySetting,
     run::{RunError, run},
 };
 
@@ -38,6 +39,10 @@ pub enum Action {
         /// Where keys, licenses and the spool will lie.
         #[arg(long)]
         data: PathBuf,
+        /// The HTTP proxy that leads to the kernel, `http://[user:password@]host:port`, in place of
+        /// HTTPS_PROXY; `none` for no proxy.
+        #[arg(long, env = "PROVOST_CONNECTOR_PROXY", hide_env_values = true)]
+        proxy: Option<ProxySetting>,
     },
     /// Runs the connector until it is told to stop.
     Run(RunArgs),
@@ -137,7 +142,7 @@ impl From<Exit> for ExitCode {
 /// Carries a command out; the exit code says how it went.
 pub async fn execute(command: ConnectorCommand) -> ExitCode {
     let done = match command.action {
-        Action::Enroll { token, data } => enroll_here(token, data).await,
+        Action::Enroll { token, data, proxy } => enroll_here(token, data, proxy).await,
         Action::Run(args) => run_here(args).await,
         Action::Status { local, output } => ask::status(local.local, output).await,
         Action::Check {
@@ -168,7 +173,11 @@ pub async fn execute(command: ConnectorCommand) -> ExitCode {
     }
 }
 
-async fn enroll_here(token: String, data: PathBuf) -> anyhow::Result<Exit> {
+async fn enroll_here(
+    token: String,
+    data: PathBuf,
+    proxy: Option<ProxySetting>,
+) -> anyhow::Result<Exit> {
     let token = if token == "-" {
         tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin()))
             .await?
@@ -176,7 +185,7 @@ async fn enroll_here(token: String, data: PathBuf) -> anyhow::Result<Exit> {
     } else {
         token
     };
-    let enrolled = enroll(&token, &data).await?;
+    let enrolled = enroll_through(&token, &data, proxy.as_ref()).await?;
     let word = if enrolled.already {
         "enrolled already"
     } else {

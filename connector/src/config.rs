@@ -7,6 +7,8 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::route::ProxySetting;
+
 /// What can be chosen about a connector. The annotated example is `connector.example.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +24,13 @@ pub struct Config {
     /// Where the kernel listens, `host:port`, in place of what the enrolment token said.
     #[serde(default)]
     pub kernel: Option<String>,
+    /// The HTTP proxy that leads to the kernel, `http://[user:password@]host:port`, in place of what
+    /// the environment says (`HTTPS_PROXY`, `NO_PROXY`); `none` for no proxy whatever it says.
+    #[serde(default)]
+    pub proxy: Option<ProxySetting>,
+    /// What is run once for each kill, before it is confirmed: a program with its arguments.
+    #[serde(default)]
+    pub kill_hook: Vec<String>,
     /// The most bytes of undelivered events. When they are reached, the local API answers 503:
     /// nothing is ever dropped to make room.
     #[serde(default = "default_spool_bytes")]
@@ -71,6 +80,8 @@ impl Config {
             listen: default_listen(),
             socket: None,
             kernel: None,
+            proxy: None,
+            kill_hook: Vec::new(),
             spool_bytes_max: default_spool_bytes(),
             disk_free_bytes_min: default_disk_free_bytes(),
         }
@@ -87,7 +98,7 @@ impl Config {
         })?;
         let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
-            text: error.to_string().trim_end().to_owned(),
+            text: said(&text, &error),
         })?;
         config.check()?;
         Ok(config)
@@ -120,7 +131,22 @@ impl Config {
         if self.kernel.as_ref().is_some_and(|addr| !addr.contains(':')) {
             return refuse("kernel", "must be host:port");
         }
+        if self.kill_hook.first().is_some_and(String::is_empty) {
+            return refuse("kill_hook", "must begin with a program");
+        }
+        if let Some(Err(error)) = self.proxy.as_ref().map(ProxySetting::check) {
+            return refuse("proxy", &error.to_string());
+        }
         Ok(())
+    }
+}
+
+/// Line and reason, and nothing of the line itself: it may hold a proxy's password.
+fn said(text: &str, error: &toml::de::Error) -> String {
+    let why = error.message();
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {why}", before.matches('\n').count() + 1),
+        None => why.to_owned(),
     }
 }
 
@@ -163,6 +189,8 @@ mod tests {
             "listen",
             "socket",
             "kernel",
+            "proxy",
+            "kill_hook",
             "spool_bytes_max",
             "disk_free_bytes_min",
         ] {
@@ -184,10 +212,16 @@ mod tests {
             ("data_dir = \"d\"\nlisten = \"0.0.0.0:1\"\n", "loopback"),
             ("data_dir = \"d\"\nspool_bytes_max = 5\n", "1 MiB"),
             ("data_dir = \"d\"\nkernel = \"host\"\n", "host:port"),
+            ("data_dir = \"d\"\nkill_hook = [\"\"]\n", "a program"),
+            ("data_dir = \"d\"\nproxy = \"https://a:s3cret@p:1\"\n", "https"),
+            ("data_dir = \"d\"\nproxy = \"http://a:s3cret@p\"\n", "no port"),
+            ("data_dir = \"d\"\nproxy = \"http://a:s3cret@p:1\n", "line 2"),
+            ("proxi = \"http://a:s3cret@p:1\"\n", "line 1"),
         ] {
             std::fs::write(&path, text).unwrap();
             let error = Config::load(&path).unwrap_err().to_string();
             assert!(error.contains(said), "{text:?} gave {error}");
+            assert!(!error.contains("s3cret"), "{error}");
         }
     }
 }

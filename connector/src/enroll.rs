@@ -21,6 +21,7 @@ use tracing::info;
 use crate::{
     durable::{self, DurableError},
     http::{ExchangeError, exchange},
+    route::{ProxyError, ProxySetting, Route},
 };
 
 /// Who the runtime is from here on.
@@ -43,6 +44,9 @@ pub enum EnrollError {
     /// The token is no token: it was cut, most likely.
     #[error("{0}")]
     Token(#[source] TokenError),
+    /// The proxy on the way to the kernel opens no tunnel.
+    #[error("{0}")]
+    Proxy(#[source] ProxyError),
     /// The kernel cannot be reached, or whoever answers is not the kernel of the token.
     #[error("{0}")]
     Connect(#[source] ConnectError),
@@ -77,6 +81,18 @@ struct KernelFile {
 /// # Errors
 /// [`EnrollError`] says who must act.
 pub async fn enroll(token: &str, data_dir: &Path) -> Result<Enrolled, EnrollError> {
+    enroll_through(token, data_dir, None).await
+}
+
+/// As [`enroll`], through the proxy named here in place of the environment's.
+///
+/// # Errors
+/// As [`enroll`].
+pub async fn enroll_through(
+    token: &str,
+    data_dir: &Path,
+    proxy: Option<&ProxySetting>,
+) -> Result<Enrolled, EnrollError> {
     let token: EnrolmentToken = token.trim().parse().map_err(EnrollError::Token)?;
     durable::create_folder(data_dir).map_err(EnrollError::Disk)?;
     let keystore = keystore(data_dir).map_err(EnrollError::Keys)?;
@@ -93,7 +109,7 @@ pub async fn enroll(token: &str, data_dir: &Path) -> Result<Enrolled, EnrollErro
     let request = make_request(&token, &binding, &pending).map_err(EnrollError::Request)?;
     let body =
         serde_json::to_vec(&request).map_err(|error| EnrollError::Answer(error.to_string()))?;
-    let answer = ask(&token, body).await?;
+    let answer = ask(&token, body, proxy).await?;
     // The address first: an enrolled runtime knows where its kernel is.
     let kernel = keep_addr(data_dir, token.addr())?;
     keystore
@@ -114,12 +130,22 @@ pub(crate) fn kernel_addr(data_dir: &Path) -> Result<Option<String>, DurableErro
     Ok(file.map(|file| file.addr))
 }
 
-async fn ask(token: &EnrolmentToken, body: Vec<u8>) -> Result<EnrolAnswer, EnrollError> {
+async fn ask(
+    token: &EnrolmentToken,
+    body: Vec<u8>,
+    proxy: Option<&ProxySetting>,
+) -> Result<EnrolAnswer, EnrollError> {
     let tls = EnrolTls::new(*token.root_sha256()).map_err(EnrollError::Connect)?;
-    let (stream, _first) = tls
-        .connect(token.addr(), CONNECT_MAX)
-        .await
-        .map_err(EnrollError::Connect)?;
+    let route = Route::to(token.addr(), proxy).map_err(EnrollError::Proxy)?;
+    let tunnel = route.tunnel(token.addr()).await;
+    let connected = match tunnel.map_err(EnrollError::Proxy)? {
+        Some(tunnel) => {
+            tls.connect_through(tunnel, token.addr(), CONNECT_MAX)
+                .await
+        }
+        None => tls.connect(token.addr(), CONNECT_MAX).await,
+    };
+    let (stream, _first) = connected.map_err(EnrollError::Connect)?;
     let request = Request::builder()
         .method(Method::POST)
         .uri(ENROLL_PATH)

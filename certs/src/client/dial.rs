@@ -1,4 +1,4 @@
-//! One connection, by a deadline. Nothing here ever goes through a proxy.
+//! One connection, by a deadline. A proxy's tunnel is opened by the caller, and passed in.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,22 +9,31 @@ use tokio_rustls::TlsConnector;
 
 use crate::client::{ClientStream, ConnectError};
 
+/// Shakes hands over `tunnel`, which leads to `addr`; without one over a connection of its own.
 pub(super) async fn connect(
     config: &Arc<ClientConfig>,
     addr: &str,
+    tunnel: Option<TcpStream>,
     deadline: Duration,
 ) -> Result<ClientStream, ConnectError> {
-    match tokio::time::timeout(deadline, handshake(config, addr)).await {
+    match tokio::time::timeout(deadline, handshake(config, addr, tunnel)).await {
         Ok(result) => result,
         Err(_) => Err(ConnectError::Deadline { deadline }),
     }
 }
 
-async fn handshake(config: &Arc<ClientConfig>, addr: &str) -> Result<ClientStream, ConnectError> {
+async fn handshake(
+    config: &Arc<ClientConfig>,
+    addr: &str,
+    tunnel: Option<TcpStream>,
+) -> Result<ClientStream, ConnectError> {
     let name = server_name(addr)?;
-    let tcp = TcpStream::connect(addr)
-        .await
-        .map_err(ConnectError::Unreachable)?;
+    let tcp = match tunnel {
+        Some(tunnel) => tunnel,
+        None => TcpStream::connect(addr)
+            .await
+            .map_err(ConnectError::Unreachable)?,
+    };
     // Frames are small and wait for their answers: Nagle would add 40 ms to them.
     tcp.set_nodelay(true).map_err(ConnectError::Unreachable)?;
     let stream = TlsConnector::from(Arc::clone(config))
