@@ -31,7 +31,7 @@ use provost_protocol::{
 
 pub use self::peer::{Facts, Known, Peer, Registered};
 use self::throttle::Throttle;
-use crate::{Directory, TenantError, TenantHandle, TokenVerifier};
+use crate::{Budgets, Directory, Rates, TenantError, TenantHandle, TokenVerifier};
 
 /// The five calls. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,6 +41,7 @@ pub struct Gateway {
     throttle: Arc<Throttle>,
     admissions: Arc<admissions::Admissions>,
 }
+    budgets: Budgets,
 
 impl Gateway {
     /// Builds the calls over a directory.
@@ -48,7 +49,9 @@ impl Gateway {
     pub fn new(directory: Directory, verifier: Arc<dyn TokenVerifier>) -> Self {
         Self {
             directory,
+        let random = Arc::clone(&directory.house().random);
             verifier,
+            budgets: Budgets::new(Rates::default(), random),
             throttle: Arc::default(),
             admissions: Arc::default(),
         }
@@ -57,6 +60,21 @@ impl Gateway {
     /// Where tenants are found.
     #[must_use]
     pub const fn directory(&self) -> &Directory {
+    /// The same with other budgets; to be called before the first connection.
+    #[must_use]
+    pub fn with_rates(mut self, rates: Rates) -> Self {
+        let random = Arc::clone(&self.directory.house().random);
+        self.budgets = Budgets::new(rates, random);
+        self
+    }
+
+    /// What connections and tenants may ask for: taken by whoever holds the connection, before it
+    /// calls.
+    #[must_use]
+    pub const fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
         &self.directory
     }
 

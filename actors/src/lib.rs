@@ -45,6 +45,7 @@
 //!   as a whole, and checks that take nothing read that and never wait.
 //! - [`RuntimeHandle`]: what is volatile about one runtime: pulse, health, session.
 //! - [`Gateway`]: the contract's calls, for HTTP and frames alike; who calls is judged on each.
+//! - [`budget`]: what a connection and a tenant may ask for, before any of this is reached.
 //! - [`mod@session`]: one connection of frames, over any stream.
 //! - [`House`]: what all of them share. [`TokenVerifier`] is the daemon's to implement.
 //! - [`guardian`]: supervision, because `actix::Supervisor` does not survive a panic.
@@ -56,6 +57,7 @@
 //! for one of the rules above. `tests/house/` shows the whole from outside, with time paused.
 
 pub mod ask;
+pub mod budget;
 pub mod clock;
 mod directory;
 pub mod fail_points;
@@ -73,6 +75,7 @@ pub mod wheel;
 
 pub use ask::{Ask, AskError, Reply, ask, tell};
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
+pub use budget::{Budget, Budgets, Rates};
 pub use directory::Directory;
 pub use gateway::{Facts, Gateway, Known, Peer, Registered};
 pub use guardian::{Guarded, Guardian, Health, Incarnation, RestartPolicy};

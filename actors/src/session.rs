@@ -7,6 +7,7 @@
 mod interests;
 mod opening;
 mod outgoing;
+mod pace;
 mod reader;
 mod wake;
 
@@ -25,8 +26,11 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use self::{interests::Interests, outgoing::Outgoing, reader::FrameReader, wake::Event};
-use crate::{Gateway, Known, Opened, Peer};
+use self::{interests::Interests, outgoing::Outgoing, pace::Pace, reader::FrameReader, wake::Event};
+use crate::{
+    Gateway, Known, Opened, Peer,
+    budget::{CHECK, cost},
+};
 
 /// What a session needs besides its stream.
 #[derive(Debug, Clone)]
@@ -56,7 +60,12 @@ where
         outgoing: Outgoing::new(write),
         interests: None,
         opened: None,
+    let budget = settings
+        .gateway
+        .budgets()
+        .connection(settings.identity.tenant);
         peer: Rc::new(Peer {
+        pace: Pace::new(budget),
             identity: settings.identity.clone(),
             address: settings.address,
             version: ContractVersion::V0_2,
@@ -78,6 +87,7 @@ struct Life<S> {
     opened: Option<(Opened, Known)>,
     peer: Rc<Peer>,
     answers: mpsc::Sender<Answer>,
+    pace: Pace,
     settings: SessionSettings,
     /// The kernel's stop is told once.
     told_to_drain: bool,
@@ -90,7 +100,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             reader.set_limit(self.machine.frame_bytes_max());
             let event = self.next(&mut reader, &mut answered).await;
             let ending = match event {
-                Event::Frame(Ok(Some(frame))) => self.on_frame(&frame).await,
+                Event::Frame(Ok(Some(frame))) => {
+                    let ending = self.on_frame(&frame).await;
+                    self.pace.turn().await;
+                    ending
+                }
                 Event::Frame(Ok(None)) => Some(Ending::Goodbye),
                 Event::Frame(Err(())) => self.act(&Input::Garbage).await,
                 Event::Answer(answer) => {
@@ -144,6 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         }
     }
 
+                // It has no answer: beyond the budget it is what makes reading rest.
+                let _ = self.pace.admit(CHECK);
     /// Registers what Hello says, then welcomes; refused, the connection ends with the reason.
     async fn on_hello(&mut self, hello: Hello) -> Option<Ending> {
         let spoken = ContractVersion::negotiate(&hello.versions);
@@ -158,7 +174,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 }
                 ending
             }
-            Err(problem) => {
+            Err(mut problem) => {
+                // Those who are refused at one moment do not come back at one moment.
+                let told = problem.retry_after_ms.as_mut();
+                if let Some(told) = told {
+                    *told = self.pace.come_back_ms().max(*told);
+                }
                 self.outgoing.send(&ServerMessage::Refused(problem)).await;
                 Some(Ending::Violation)
             }
@@ -198,6 +219,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             // Every request is answered, or its place would be taken for as long as the session.
             let outcome = AssertUnwindSafe(call).catch_unwind().await;
             let outcome = outcome
+        // Before any mailbox. No budget is used up before Hello: a request out of turn stays one.
+        if let Err(problem) = self.pace.admit(cost(&request.operation)) {
+            let outcome = Outcome::Refused(problem.correlated(request.correlation_id));
+            let answer = Answer {
+                id: request.id,
+                outcome,
+            };
+            self.outgoing.send(&ServerMessage::Answer(answer)).await;
+            return None;
+        }
                 .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "the call failed")))
                 .unwrap_or_else(|problem| Outcome::Refused(problem.correlated(correlation_id)));
             let _ = answers.send(Answer { id, outcome }).await;
@@ -260,13 +291,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             Effect::SayGoodbye => {
                 let goodbye = Goodbye {
                     reason: "the kernel stops".to_owned(),
-                    retry_after_ms: RETRY_MS,
+                    retry_after_ms: self.pace.come_back_ms(),
                 };
                 self.outgoing.send(&ServerMessage::Goodbye(goodbye)).await;
                 None
             }
             Effect::Reject(code) => {
-                let problem = Problem::new(code, "the connection ends");
+                let mut problem = Problem::new(code, "the connection ends");
+                if code == Code::Draining {
+                    problem = problem.retry_after_ms(self.pace.come_back_ms());
+                }
                 self.outgoing.send(&ServerMessage::Refused(problem)).await;
                 None
             }
@@ -288,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
 /// Every request in flight may be answered at once, and no answer waits for another.
 const ANSWERS_MAX: usize = 64;
 
-/// A restart of the daemon takes about as long.
+/// One of those in flight is answered within it.
 const RETRY_MS: u64 = 1_000;
 
 /// Whose certificate or runtime is refused now is refused whatever it asks next.

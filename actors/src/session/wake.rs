@@ -33,6 +33,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             .machine
             .deadline()
             .map_or(u64::MAX, |at| at.millis_since(now).max(1));
+        let rest = self.pace.rest();
+        let wait = Duration::from_millis(wait).min(rest.unwrap_or(Duration::MAX));
         let generation = self.machine.generation();
         let draining = &mut self.settings.draining;
         tokio::select! {
@@ -41,8 +43,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             () = replaced(&mut self.opened, generation) => Event::Replaced,
             Some(answer) = answered.recv() => Event::Answer(answer),
             tenant = revised(&mut self.interests) => Event::Revised(tenant),
-            frame = reader.next() => Event::Frame(frame),
-            () = tokio::time::sleep(Duration::from_millis(wait)) => Event::Tick,
+            frame = reader.next(), if rest.is_none() => Event::Frame(frame),
+            () = tokio::time::sleep(wait) => Event::Tick,
         }
     }
 }

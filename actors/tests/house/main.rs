@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod budgets;
 mod checkpoint;
 mod liveness;
 mod people;

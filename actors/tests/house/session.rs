@@ -296,15 +296,15 @@ async fn a_tenant_with_a_session_does_not_sleep_and_one_whose_session_ended_does
 }
 
 /// The runtime's end of a connection.
-struct Client {
-    stream: DuplexStream,
+pub(crate) struct Client {
+    pub(crate) stream: DuplexStream,
     decoder: FrameDecoder,
     served: JoinHandle<Ending>,
     draining: watch::Sender<bool>,
 }
 
 impl Client {
-    fn connect(world: &World, peer: &Peer, buffer: usize) -> Self {
+    pub(crate) fn connect(world: &World, peer: &Peer, buffer: usize) -> Self {
         let (near, far) = tokio::io::duplex(buffer);
         let (draining, drained) = watch::channel(false);
         let settings = SessionSettings {
@@ -327,7 +327,7 @@ impl Client {
         client
     }
 
-    async fn welcome(&mut self) -> Welcome {
+    pub(crate) async fn welcome(&mut self) -> Welcome {
         self.send(&ClientMessage::Hello(hello(&["v0.1", "v0.2"])))
             .await;
         match self.receive().await {
@@ -336,18 +336,18 @@ impl Client {
         }
     }
 
-    async fn send(&mut self, message: &ClientMessage) {
+    pub(crate) async fn send(&mut self, message: &ClientMessage) {
         let frame = codec::encode_frame(message).unwrap();
         self.stream.write_all(&frame).await.unwrap();
     }
 
-    async fn ask(&mut self, id: u64, tenant: TenantId, operation: Operation) {
+    pub(crate) async fn ask(&mut self, id: u64, tenant: TenantId, operation: Operation) {
         let request = request(id, tenant, operation);
         self.send(&ClientMessage::Request(request)).await;
     }
 
     /// The next message; `None` at the end of the stream.
-    async fn receive(&mut self) -> Option<ServerMessage> {
+    pub(crate) async fn receive(&mut self) -> Option<ServerMessage> {
         loop {
             if let Some(frame) = self.decoder.next_frame().unwrap() {
                 return Some(codec::decode(&frame).unwrap());
@@ -364,21 +364,21 @@ impl Client {
         }
     }
 
-    async fn answer(&mut self) -> (u64, Outcome) {
+    pub(crate) async fn answer(&mut self) -> (u64, Outcome) {
         match self.receive().await {
             Some(ServerMessage::Answer(answer)) => (answer.id, answer.outcome),
             other => panic!("{other:?}"),
         }
     }
 
-    async fn directive(&mut self) -> provost_protocol::wire::DesiredState {
+    pub(crate) async fn directive(&mut self) -> provost_protocol::wire::DesiredState {
         match self.receive().await {
             Some(ServerMessage::Directive(state)) => state,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn ending(self) -> Ending {
+    pub(crate) async fn ending(self) -> Ending {
         self.served.await.unwrap()
     }
 }
@@ -396,7 +396,7 @@ async fn one_runtime() -> (World, TenantId, Peer) {
     (world, tenant, peer)
 }
 
-fn hello(versions: &[&str]) -> Hello {
+pub(crate) fn hello(versions: &[&str]) -> Hello {
     Hello {
         versions: versions.iter().map(ToString::to_string).collect(),
         runtime_type: RuntimeType::App,
@@ -411,7 +411,7 @@ fn hello(versions: &[&str]) -> Hello {
     }
 }
 
-fn request(id: u64, tenant: TenantId, operation: Operation) -> Request {
+pub(crate) fn request(id: u64, tenant: TenantId, operation: Operation) -> Request {
     Request {
         id,
         correlation_id: correlation(),
@@ -420,7 +420,7 @@ fn request(id: u64, tenant: TenantId, operation: Operation) -> Request {
     }
 }
 
-fn beat() -> Operation {
+pub(crate) fn beat() -> Operation {
     Operation::Heartbeat(Heartbeat {
         health: Health::Healthy,
         metrics: std::collections::BTreeMap::new(),
