@@ -63,7 +63,6 @@ pub(crate) fn judge(
     let grants = Licensed {
         document: &license.document,
         narrowing: narrowing.map_or(&[], |state| state.limits.as_slice()),
-        now: around.now,
     };
     evaluate(&facts, &grants, question, around.now)
 }
@@ -105,21 +104,10 @@ fn facts(tenant: Option<&Tenant>, around: &Around<'_>) -> CheckFacts {
     }
 }
 
-/// The stricter of what is licensed and what the kernel narrowed it to since.
-fn narrowed(licensed: Limit, to: Limit) -> Limit {
-    match (licensed, to) {
-        (Limit::Flag(false), _) | (_, Limit::Flag(false)) => Limit::Flag(false),
-        (Limit::Quota(one), Limit::Quota(other)) => Limit::Quota(one.min(other)),
-        (Limit::Unlimited, Limit::Quota(quota)) => Limit::Quota(quota),
-        (Limit::Flag(true) | Limit::Quota(_) | Limit::Unlimited, _) => licensed,
-    }
-}
-
 /// A license as the evaluator looks entitlements up.
 struct Licensed<'a> {
     document: &'a LicenseDocument,
     narrowing: &'a [DesiredLimit],
-    now: Timestamp,
 }
 
 impl Licensed<'_> {
@@ -133,15 +121,6 @@ impl Licensed<'_> {
             .iter()
             .find(|entitled| entitled.feature == *feature && entitled.runtime == runtime)
     }
-
-    fn limit(&self, entitled: &LicenseEntitlement) -> Limit {
-        self.narrowing
-            .iter()
-            .filter(|limit| limit.feature == entitled.feature && self.now < limit.until)
-            .fold(entitled.limit, |licensed, limit| {
-                narrowed(licensed, limit.limit)
-            })
-    }
 }
 
 impl Grants for Licensed<'_> {
@@ -149,7 +128,7 @@ impl Grants for Licensed<'_> {
         self.entitlement(feature, runtime).map(|entitled| Grant {
             feature: entitled.feature.clone(),
             runtime: entitled.runtime,
-            limit: self.limit(entitled),
+            limit: entitled.limit,
             time_window: entitled.time_window,
             mode: entitled.mode,
             valid_until: entitled.valid_until,
@@ -168,6 +147,10 @@ impl Grants for Licensed<'_> {
             begun: window.is_some(),
             used: 0,
         }
+    }
+
+    fn narrowing(&self, _: RuntimeId) -> &[DesiredLimit] {
+        self.narrowing
     }
 }
 

@@ -48,6 +48,12 @@ pub(crate) enum KeepError {
     /// The license is of another tenant.
     #[error("the license is another tenant's")]
     OtherTenant,
+    /// Two licenses were signed for one place: the kernel's log forked.
+    #[error("another license with sequence {seq} was held before")]
+    Second {
+        /// The sequence of both.
+        seq: u64,
+    },
     /// The connector holds as many tenants as it can, all of them in use.
     #[error("{TENANTS_MAX} tenants are held, all of them in use")]
     TooMany,
@@ -123,6 +129,9 @@ impl Tenants {
         }
         self.make_room(tenant, floor.now())?;
         let place = (license.document.epoch, license.document.seq);
+        if highest == Some(place) && !before.as_ref().is_some_and(|held| held.is_held(text)) {
+            return Err(KeepError::Second { seq: place.1 });
+        }
         let next = Tenant {
             highest: highest.max(Some(place)),
             license: Some(license),
@@ -148,18 +157,42 @@ impl Tenants {
         }
         self.make_room(tenant, Timestamp::MIN)?;
         next.desired.kept(state.revision);
+        next.obeyed = next.obeyed.filter(|_| state.killed);
         self.write(tenant, &next)?;
         self.publish(tenant, |held| {
             held.desired.offer(state.clone());
             held.desired.kept(state.revision);
+            held.obeyed = next.obeyed;
         });
         Ok(true)
     }
 
-    /// Revisions acted on and not yet confirmed; they count as confirmed from here on.
-    pub(crate) fn take_confirmations(&self) -> Vec<Confirm> {
+    /// The revision that killed the runtime of this tenant, until it was obeyed.
+    pub(crate) fn kill_to_obey(&self, own: TenantId) -> Option<u64> {
+        self.find(own).and_then(|held| held.kill_to_obey())
+    }
+
+    /// What a kill asks for was done. Blocks on the disk.
+    pub(crate) fn obeyed(&self, own: TenantId, revision: u64) -> Result<(), DurableError> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(held) = self.find(own).filter(|held| held.kill_to_obey().is_some()) else {
+            return Ok(());
+        };
+        let mut next = (*held).clone();
+        next.obeyed = Some(revision);
+        self.write(own, &next)?;
+        self.publish(own, |held| held.obeyed = next.obeyed);
+        Ok(())
+    }
+
+    /// Revisions acted on and not yet confirmed; they count as confirmed from here on. A kill of
+    /// the runtime of `own` is acted on once it was obeyed.
+    pub(crate) fn take_confirmations(&self, own: TenantId) -> Vec<Confirm> {
         let mut due = Vec::new();
         for (&tenant, held) in self.lock().iter_mut() {
+            if tenant == own && held.kill_to_obey().is_some() {
+                continue;
+            }
             if let Some(revision) = held.desired.to_confirm() {
                 Arc::make_mut(held).desired.confirmed(revision);
                 due.push(Confirm { tenant, revision });
@@ -244,7 +277,11 @@ impl Tenants {
                 }
             }
         });
-        Tenant::restored(license, file.highest, file.desired)
+        let tenant = Tenant::restored(license, file.highest, file.desired);
+        Tenant {
+            obeyed: file.obeyed,
+            ..tenant
+        }
     }
 
     fn write(&self, tenant: TenantId, next: &Tenant) -> Result<(), DurableError> {

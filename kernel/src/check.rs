@@ -7,6 +7,7 @@ use provost_protocol::{
     RuntimeId, Timestamp,
     entity::{Feature, GrammarError, Limit, Mode, RuntimeStatus, TenantStatus, TimeWindow},
     verdict::{Limits, Reason, Verdict},
+    wire::DesiredLimit,
 };
 
 use crate::window::Window;
@@ -18,6 +19,9 @@ pub trait Grants {
 
     /// The window in which a unit taken `now` would be counted, and what is taken in it already.
     fn usage(&self, grant: &Grant, now: Timestamp) -> Usage;
+
+    /// What an operator narrowed the runtime to; ended limits may be among them.
+    fn narrowing(&self, runtime: RuntimeId) -> &[DesiredLimit];
 }
 
 /// One entitlement, as far as a verdict needs it.
@@ -158,6 +162,7 @@ pub fn evaluate(
             overridden: None,
         };
     };
+    let grant = narrowed(grant, grants.narrowing(facts.runtime), question, now);
     let usage = grants.usage(&grant, now);
     if question.consume.is_some() && facts.metering == Metering::LeaseOnly {
         let limits = Some(limits(&grant, &usage, 0));
@@ -210,6 +215,41 @@ fn find(grants: &impl Grants, feature: &Feature, runtime: RuntimeId) -> Option<G
         feature.resource()?;
         narrow_first(&feature.without_resource())
     })
+}
+
+/// The entitlement under the directed limits that cover the question: those of the feature as a
+/// whole, and those of the resource asked for.
+fn narrowed(
+    mut grant: Grant,
+    limits: &[DesiredLimit],
+    question: &Question,
+    now: Timestamp,
+) -> Grant {
+    let asked = &question.feature;
+    let covers = |limit: &&DesiredLimit| {
+        let same = |resource| Some(resource) == asked.resource();
+        now < limit.until
+            && limit.feature.key() == asked.key()
+            && limit.feature.resource().is_none_or(same)
+    };
+    for limit in limits.iter().filter(covers) {
+        grant.limit = stricter(grant.limit, limit.limit);
+    }
+    grant
+}
+
+/// Whatever a limit says, nothing grows by it.
+const fn stricter(granted: Limit, to: Limit) -> Limit {
+    match (granted, to) {
+        #[cfg(planted = "limit_widens")]
+        (Limit::Quota(_), Limit::Quota(other)) => Limit::Quota(other),
+        (Limit::Flag(false), _) | (_, Limit::Flag(false)) | (Limit::Flag(_), Limit::Quota(0)) => {
+            Limit::Flag(false)
+        }
+        (Limit::Quota(one), Limit::Quota(other)) if other < one => Limit::Quota(other),
+        (Limit::Unlimited, Limit::Quota(quota)) => Limit::Quota(quota),
+        (Limit::Flag(true) | Limit::Quota(_) | Limit::Unlimited, _) => granted,
+    }
 }
 
 fn judge(grant: Grant, usage: Usage, consume: Option<u64>, now: Timestamp) -> Judgement {

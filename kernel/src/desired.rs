@@ -29,6 +29,9 @@ pub fn desired_state(
 ) -> Result<DesiredState, Rejection> {
     let tenant = state.tenant().ok_or(Rejection::NotFound)?;
     let facts = state.check_facts(caller)?;
+    let limits = state
+        .directives(caller.runtime)
+        .map(|directives| directives.limits.clone());
     let license = state.license(caller.runtime).map(|head| head.sequence);
     Ok(DesiredState {
         tenant: tenant.id,
@@ -40,7 +43,7 @@ pub fn desired_state(
         revocation_generation: NO_REVOCATION_LIST,
         trust_bundle: surroundings.trust_bundle.clone(),
         heartbeat_interval_ms: surroundings.heartbeat_interval_ms,
-        limits: Vec::new(),
+        limits: limits.unwrap_or_default(),
         killed: facts.killed,
     })
 }

@@ -3,6 +3,7 @@
 use provost_protocol::{
     RuntimeId, TenantId, Timestamp,
     entity::{Feature, RuntimeStatus, TenantStatus, TenantType},
+    wire::DesiredLimit,
 };
 
 use crate::{
@@ -28,6 +29,22 @@ pub struct Caller {
 }
 
 impl State {
+    /// The caller as this tenant's own log knows it, where it is the tenant's own: what was waiting
+    /// while its runtime was revoked is decided by what is true, not by what it carries.
+    pub(crate) fn refreshed(&self, caller: &Caller) -> Caller {
+        let mut caller = *caller;
+        if caller.tenant == self.tenant_id() {
+            if let Some(runtime) = self.runtime(caller.runtime) {
+                caller.status = runtime.status;
+            }
+            if let Some(tenant) = self.tenant() {
+                caller.tenant_status = tenant.status;
+            }
+            caller.killed = self.is_killed(caller.runtime);
+        }
+        caller
+    }
+
     /// Gathers what a check by this runtime depends on, for this tenant.
     ///
     /// # Errors
@@ -105,6 +122,11 @@ impl Grants for State {
 
     fn usage(&self, grant: &Grant, now: Timestamp) -> Usage {
         self.usage_of(&grant.feature, grant.runtime, grant.time_window, now)
+    }
+
+    fn narrowing(&self, runtime: RuntimeId) -> &[DesiredLimit] {
+        self.directives(runtime)
+            .map_or(&[], |directives| directives.limits.as_slice())
     }
 }
 

@@ -198,11 +198,16 @@ pub fn plan_license(
     now: Timestamp,
 ) -> Result<LicensePlan, Rejection> {
     let tenant = state.tenant().ok_or(Rejection::NotFound)?;
-    let facts = state.check_facts(&licensee.caller)?;
+    let caller = state.refreshed(&licensee.caller);
+    let facts = state.check_facts(&caller)?;
     match facts.runtime_status {
         RuntimeStatus::Revoked => return Err(Rejection::RuntimeRevoked),
         RuntimeStatus::Suspended => return Err(Rejection::RuntimeSuspended),
         RuntimeStatus::Registered | RuntimeStatus::Active => {}
+    }
+    // A license that is issued now would outlast whoever hides the kill from the runtime.
+    if facts.killed {
+        return Err(Rejection::RuntimeKilled);
     }
     if [facts.tenant_status, facts.runtime_tenant_status].contains(&TenantStatus::Suspended) {
         return Err(Rejection::TenantSuspended);

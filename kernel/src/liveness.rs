@@ -3,7 +3,10 @@
 //! A beat never causes a write. What survives a crash is only that the log says *lost*; after a
 //! restart every other runtime has a full grace, since the kernel was away, not the fleet.
 
-use provost_protocol::{Timestamp, entity::Liveness};
+use provost_protocol::{
+    Timestamp,
+    entity::{Liveness, SecurityLevel},
+};
 
 /// The liveness of one runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,25 +145,46 @@ impl Pulse {
 }
 
 impl Rhythm {
-    /// Chooses the rhythm of one runtime in a fleet of so many on this kernel.
+    /// Chooses the rhythm of a fleet of so many on this kernel, by how strictly the runtime's
+    /// tenant is handled.
     ///
-    /// Up to [`FLEET_AT_BASE`] runtimes beat every 10 s; above, the interval grows with the fleet
-    /// so that the kernel sees about 1,000 beats a second, up to [`INTERVAL_MS_MAX`]. `seed`
-    /// spreads the interval by ±10 %, so that a fleet that started at once does not beat at once;
-    /// the same seed gives the same spread. Grace is three intervals, at least 30 s.
+    /// The interval is the policy's while the fleet is small; from then on it grows with the fleet,
+    /// so that the kernel sees [`BEATS_A_SECOND_MAX`], up to [`INTERVAL_MS_MAX`].
     #[must_use]
-    pub fn for_fleet(fleet: u64, seed: u64) -> Self {
-        let stretched = INTERVAL_MS_BASE.saturating_mul(fleet.max(1)) / FLEET_AT_BASE;
-        let interval_ms = stretched.clamp(INTERVAL_MS_BASE, INTERVAL_MS_MAX);
-        let spread = interval_ms / 10;
-        let grace_ms = interval_ms.saturating_mul(MISSED_BEATS).max(GRACE_MS_MIN);
-        let jitter = mix(seed) % (2 * spread + 1);
-        // Grace follows the unspread interval, plus the spread: no beat in time is ever late.
+    pub fn for_fleet(fleet: u64, level: SecurityLevel) -> Self {
+        let stretched = fleet.saturating_mul(1_000) / BEATS_A_SECOND_MAX;
+        let least = match level {
+            SecurityLevel::Standard => INTERVAL_MS_STANDARD,
+            SecurityLevel::Enterprise => INTERVAL_MS_ENTERPRISE,
+        };
+        let interval_ms = stretched.clamp(least, INTERVAL_MS_MAX);
+        // Of the longest interval that the spread gives: no beat in time is ever late.
+        let grace_ms = grace_ms(interval_ms + interval_ms / SPREAD_PART);
         Self {
-            interval_ms: interval_ms - spread + jitter,
-            grace_ms: grace_ms + spread,
+            interval_ms,
+            grace_ms,
         }
     }
+
+    /// Spreads the interval by ±10 %, so that a fleet that started at once does not beat at once;
+    /// the same seed gives the same spread. Grace stays.
+    #[must_use]
+    pub const fn spread(self, seed: u64) -> Self {
+        let spread = self.interval_ms / SPREAD_PART;
+        let jitter = mix(seed) % (2 * spread + 1);
+        Self {
+            interval_ms: self.interval_ms - spread + jitter,
+            grace_ms: self.grace_ms,
+        }
+    }
+}
+
+/// How long silence is borne of who was told to beat after `interval_ms`.
+#[must_use]
+pub const fn grace_ms(interval_ms: u64) -> u64 {
+    interval_ms
+        .saturating_mul(INTERVALS_BORNE)
+        .saturating_add(GRACE_MS_MORE)
 }
 
 /// Spreads a seed over all bits (splitmix64's finaliser): ids made in one moment differ in few.
@@ -171,16 +195,24 @@ const fn mix(seed: u64) -> u64 {
 }
 
 /// Ten seconds: an operator sees a dead runtime within half a minute.
-pub const INTERVAL_MS_BASE: u64 = 10_000;
+pub const INTERVAL_MS_STANDARD: u64 = 10_000;
 
-/// Two minutes: with three missed beats, six minutes to *lost* are still an operator's time.
-pub const INTERVAL_MS_MAX: u64 = 120_000;
+/// Five seconds: of a strictly handled tenant within twenty.
+pub const INTERVAL_MS_ENTERPRISE: u64 = 5_000;
 
-/// 10,000 runtimes at 10 s are 1,000 beats a second, a few per cent of one core.
-pub const FLEET_AT_BASE: u64 = 10_000;
+/// Five minutes: with two intervals borne, ten minutes to *lost* are still an operator's time.
+pub const INTERVAL_MS_MAX: u64 = 300_000;
 
-/// Three missed beats: one lost packet or one restart of a proxy is no alarm.
-pub const MISSED_BEATS: u64 = 3;
+/// One beat is a few tens of microseconds: 500 a second are some hundredths of one core, so that
+/// liveness never competes with what runtimes ask. 5,000 runtimes beat every 10 s; 10,000 every
+/// 20 s; 150,000 every five minutes.
+pub const BEATS_A_SECOND_MAX: u64 = 500;
 
-/// Half a minute: a deploy of the runtime restarts within 20 s.
-pub const GRACE_MS_MIN: u64 = 30_000;
+/// One beat may be lost, with the next one's time to come.
+const INTERVALS_BORNE: u64 = 2;
+
+/// Ten seconds more: a reconnect with its back-off, or a slow restart of a proxy.
+const GRACE_MS_MORE: u64 = 10_000;
+
+/// A tenth either way.
+const SPREAD_PART: u64 = 10;

@@ -134,9 +134,13 @@ impl Session {
         }
     }
 
-    /// The runtime's grace changed with its rhythm: silence is borne as long.
-    pub fn set_grace(&mut self, grace_ms: u64) {
+    /// The runtime was told another rhythm: silence is borne as long, beginning now.
+    pub fn set_grace(&mut self, grace_ms: u64, now: Timestamp) {
         self.idle_ms = grace_ms.max(IDLE_MS_MIN);
+        match self.stage {
+            Stage::Open => self.heard(now),
+            Stage::AwaitHello | Stage::Draining | Stage::Closed => {}
+        }
     }
 
     /// When a [`Input::Tick`] is next worth giving.
@@ -283,7 +287,7 @@ impl Session {
 /// Ten seconds after the handshake, also over a slow satellite link; a port scanner waits in vain.
 pub const HELLO_MS: u64 = 10_000;
 
-/// Silence is borne at least as long as the longest beat in the base rhythm's grace, twice.
+/// Silence is borne at least as long as the grace of a small fleet, nearly twice.
 pub const IDLE_MS_MIN: u64 = 60_000;
 
 /// Everything in flight is decided within a group commit or two; below systemd's stop timeout.

@@ -9,8 +9,12 @@
     reason = "helpers of tests: a panic is how they fail"
 )]
 
+#[path = "models/delivery.rs"]
+mod delivery;
 #[path = "models/desired.rs"]
 mod desired;
+#[path = "models/directives.rs"]
+mod directives;
 #[path = "models/history.rs"]
 mod history;
 #[path = "models/license.rs"]

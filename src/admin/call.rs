@@ -7,7 +7,8 @@ use axum::{
     extract::RawPathParams,
     http::{HeaderMap, HeaderName, Request, header::IF_MATCH},
 };
-use provost_actors::Meta;
+use provost_actors::{Guard, Meta};
+use provost_kernel::State;
 use provost_protocol::{
     Code, CorrelationId,
     envelope::{ActorRef, Idempotency, Source},
@@ -139,17 +140,19 @@ impl Call {
         self.idempotency.as_ref()
     }
 
-    /// Refuses if the caller has read something else than what is there.
-    pub(super) fn check_match(&self, current: &str) -> Result<(), Refusal> {
-        let Some(wanted) = &self.if_match else {
-            return Ok(());
+    /// What must hold where the caller names what it has read (If-Match); `tag` gives the tag of
+    /// what there is, if there is anything.
+    pub(super) fn guard(
+        &self,
+        tag: impl FnOnce(&State) -> Option<String> + Send + 'static,
+    ) -> Option<Guard> {
+        let wanted = self.if_match.clone()?;
+        let holds = move |state: &State| {
+            let current = tag(state);
+            let named = |tags: &str| tags.split(',').any(|tag| Some(tag.trim()) == current.as_deref());
+            current.is_some() && (wanted.trim() == "*" || named(&wanted))
         };
-        let tags = |text: &str| text.split(',').any(|tag| tag.trim() == current);
-        if wanted.trim() == "*" || tags(wanted) {
-            return Ok(());
-        }
-        let text = "it has changed since it was read";
-        Err(Refusal::new(Code::PreconditionFailed, text))
+        Some(Guard::new(holds))
     }
 }
 

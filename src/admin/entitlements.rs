@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use provost_kernel::{
-    Command,
+    Command, State,
     command::Grant,
     state::{self, Entity, EntityKey},
 };
@@ -121,13 +121,6 @@ async fn set(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
         .reach(&call.caller, call.id("tenant_id")?, Act::Govern)
         .await?
         .id;
-    let present = record(&admin, tenant, &body.feature, body.runtime_id).await;
-    match present {
-        Ok(present) => call.check_match(&etag_of(&present)?)?,
-        // With If-Match, something is to be replaced; there is nothing.
-        Err(refusal) if refusal.code() == Code::NotFound => call.check_match("")?,
-        Err(refusal) => return Err(refusal),
-    }
     let command = Command::Grant(Grant {
         feature: body.feature.clone(),
         runtime: body.runtime_id,
@@ -136,7 +129,8 @@ async fn set(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
         mode: body.mode.unwrap_or(Mode::Enforce),
         valid_until: body.valid_until.unwrap_or(Timestamp::MAX),
     });
-    let executed = admin.execute(&call, tenant, command).await?;
+    let held = held(body.feature.clone(), body.runtime_id);
+    let executed = admin.execute_tagged(&call, tenant, command, held).await?;
     let record = record(&admin, tenant, &body.feature, body.runtime_id).await?;
     Ok(shown(&admin, tenant, &record).await?.of(&executed))
 }
@@ -153,11 +147,19 @@ async fn remove(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
         .await?
         .id;
     let record = record(&admin, tenant, &feature, runtime).await?;
-    call.check_match(&etag_of(&record)?)?;
     let answer = shown(&admin, tenant, &record).await?;
+    let held = held(feature.clone(), runtime);
     let command = Command::RemoveEntitlement { feature, runtime };
-    let executed = admin.execute(&call, tenant, command).await?;
+    let executed = admin.execute_tagged(&call, tenant, command, held).await?;
     Ok(answer.of(&executed))
+}
+
+/// The tag of an entitlement as a command finds it; none where there is nothing to be replaced.
+fn held(
+    feature: Feature,
+    runtime: Option<RuntimeId>,
+) -> impl Fn(&State) -> Option<String> + Clone + Send {
+    move |state| etag_of(state.entitlement(&feature, runtime)?).ok()
 }
 
 async fn shown(

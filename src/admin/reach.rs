@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use provost_actors::{Executed, TenantError};
+use provost_actors::{Executed, Guard, TenantError};
 use provost_kernel::{
-    Command,
+    Command, State,
     state::{Entity, EntityKey, TenantRecord},
 };
 use provost_protocol::{Code, TenantId, entity::Role};
@@ -83,15 +83,43 @@ impl Admin {
         tenant: TenantId,
         command: Command,
     ) -> Result<Executed, Refusal> {
+        self.decide(call, tenant, command, || None).await
+    }
+
+    /// The same for what has a tag: where the caller names what it has read, that is compared with
+    /// what the command is decided on, in the same turn. `tag` looks at what the command needs.
+    pub(super) async fn execute_tagged(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        command: Command,
+        tag: impl Fn(&State) -> Option<String> + Clone + Send + 'static,
+    ) -> Result<Executed, Refusal> {
+        self.decide(call, tenant, command, || call.guard(tag.clone()))
+            .await
+    }
+
+    async fn decide(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        command: Command,
+        guard: impl Fn() -> Option<Guard>,
+    ) -> Result<Executed, Refusal> {
         let directory = &self.context.directory;
-        let handle = directory.tenant(tenant).await?;
-        match handle.execute(command.clone(), call.meta()).await {
-            // It fell asleep between the two lines above: nothing was written, so once more.
-            Err(TenantError::Gone) => {
-                let handle = directory.tenant(tenant).await?;
-                Ok(handle.execute(command, call.meta()).await?)
+        let mut again = true;
+        loop {
+            let handle = directory.tenant(tenant).await?;
+            let (command, meta) = (command.clone(), call.meta());
+            let executed = match guard() {
+                Some(guard) => handle.execute_if(guard, command, meta).await,
+                None => handle.execute(command, meta).await,
+            };
+            match executed {
+                // It fell asleep after it was found: nothing was written, so once more.
+                Err(TenantError::Gone) if again => again = false,
+                other => return Ok(other?),
             }
-            other => Ok(other?),
         }
     }
 }

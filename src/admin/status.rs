@@ -47,7 +47,7 @@ async fn show(admin: Arc<Admin>, _call: Call) -> Result<Answer, Refusal> {
         runtime_address: context.enrolment.addr.clone(),
         disk: disk_of(&context.disk),
         tenants_awake: context.directory.tenants_awake(),
-        fleet: counts(&context.directory.fleet()),
+        fleet: counts(&context.directory.fleet(), &context.directory.lost()),
     })
 }
 
@@ -75,7 +75,7 @@ pub(super) fn record_fleet(admin: &Admin, known: &mut BTreeSet<(RuntimeType, Str
         runtime_type,
         liveness,
         count,
-    } in counts(&fleet)
+    } in counts(&fleet, &admin.context.directory.lost())
     {
         let labels = [
             ("type", runtime_type.as_str()),
@@ -110,16 +110,21 @@ pub(super) fn record_fleet(admin: &Admin, known: &mut BTreeSet<(RuntimeType, Str
 }
 
 /// How many runtimes of each type are in each state; all of them, also where there are none.
-fn counts(fleet: &[LiveRuntime]) -> Vec<FleetCount> {
+/// `lost` are those that cost nothing but their number any more.
+fn counts(fleet: &[LiveRuntime], lost: &BTreeMap<RuntimeType, usize>) -> Vec<FleetCount> {
     let mut counts = Vec::new();
     for runtime_type in RuntimeType::ALL {
         for liveness in Liveness::ALL {
             let these =
                 |one: &&LiveRuntime| one.runtime_type == *runtime_type && one.liveness == *liveness;
+            let gone = match liveness {
+                Liveness::Lost => lost.get(runtime_type).copied().unwrap_or_default(),
+                Liveness::Online | Liveness::Late => 0,
+            };
             counts.push(FleetCount {
                 runtime_type: *runtime_type,
                 liveness: *liveness,
-                count: fleet.iter().filter(these).count(),
+                count: fleet.iter().filter(these).count() + gone,
             });
         }
     }
@@ -175,14 +180,16 @@ mod tests {
             live(RuntimeType::App, Liveness::Online, ("users", 3.5)),
             live(RuntimeType::Custom, Liveness::Lost, ("users", 1.0)),
         ];
+        let lost = BTreeMap::from([(RuntimeType::Custom, 4)]);
         let count = |runtime_type, liveness| {
             let these =
                 |one: &&FleetCount| (one.runtime_type, one.liveness) == (runtime_type, liveness);
-            counts(&fleet).iter().find(these).map(|one| one.count)
+            counts(&fleet, &lost).iter().find(these).map(|one| one.count)
         };
         assert_eq!(count(RuntimeType::App, Liveness::Online), Some(2));
         assert_eq!(count(RuntimeType::App, Liveness::Lost), Some(0));
-        assert_eq!(count(RuntimeType::Custom, Liveness::Lost), Some(1));
+        assert_eq!(count(RuntimeType::Custom, Liveness::Lost), Some(5));
+        assert_eq!(count(RuntimeType::Custom, Liveness::Late), Some(0));
         let sums = sums(&fleet);
         assert_eq!(
             sums[&(RuntimeType::App, "users".to_owned())].to_string(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use provost_kernel::{
-    Command,
+    Command, State,
     command::CreateTenant,
     state::{EntityKey, TenantRecord},
 };
@@ -207,9 +207,11 @@ async fn change(
 ) -> Result<Answer, Refusal> {
     let body: body::Reason = call.body_or_default()?;
     let id = call.id("tenant_id")?;
-    let record = admin.reach(&call.caller, id, Act::Govern).await?;
-    call.check_match(&tag(&record)?)?;
-    let executed = admin.execute(&call, id, command(body.reason)).await?;
+    admin.reach(&call.caller, id, Act::Govern).await?;
+    let held = |state: &State| tag(state.tenant()?).ok();
+    let executed = admin
+        .execute_tagged(&call, id, command(body.reason), held)
+        .await?;
     let record = admin
         .tenant_record(id)
         .await?

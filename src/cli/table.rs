@@ -146,6 +146,19 @@ impl Shown for view::Runtime {
             ("binding key", self.cnf.clone()),
             ("confirmed revision", self.confirmed_revision.to_string()),
         ];
+        fields.extend(killed(self.killed.as_ref(), now));
+        fields.extend(self.limits.iter().map(|limit| directed(limit, now)));
+        if let Some(copies) = &self.copies {
+            let alarm = if copies.stands { "ALARM: " } else { "" };
+            let last = when(copies.last, now);
+            fields.push(("clones", format!("{alarm}two copies were alive {last}")));
+            fields.extend(copies.sightings.iter().map(|copy| {
+                let (serial, generation) = (&copy.serial, copy.generation);
+                let seen = when(copy.seen, now);
+                let text = format!("{} session {generation}, serial {serial}, {seen}", copy.address);
+                ("copy", text)
+            }));
+        }
         if let Some(live) = &self.live {
             fields.extend([
                 ("liveness", live.liveness.to_string()),
@@ -169,6 +182,41 @@ impl Shown for view::Runtime {
         }
         fields
     }
+}
+
+impl Shown for view::Directives {
+    const HEADINGS: &[&str] = &["runtime", "killed", "limits"];
+
+    fn row(&self, _: Timestamp) -> Vec<String> {
+        let killed = if self.killed.is_some() { "yes" } else { "no" };
+        vec![
+            self.runtime_id.to_string(),
+            killed.to_owned(),
+            self.limits.len().to_string(),
+        ]
+    }
+
+    fn fields(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+        let mut fields = vec![("runtime", self.runtime_id.to_string())];
+        fields.extend(killed(self.killed.as_ref(), now));
+        fields.extend(self.limits.iter().map(|limit| directed(limit, now)));
+        fields
+    }
+}
+
+fn killed(killed: Option<&view::Killed>, now: Timestamp) -> Option<(&'static str, String)> {
+    let killed = killed?;
+    Some(("KILLED", format!("{} {}", when(killed.since, now), killed.reason)))
+}
+
+fn directed(limit: &view::DirectedLimit, now: Timestamp) -> (&'static str, String) {
+    let most = match limit.limit.0 {
+        Limit::Flag(flag) => if flag { "allowed" } else { "refused" }.to_owned(),
+        Limit::Unlimited => "unlimited".to_owned(),
+        Limit::Quota(quota) => format!("at most {quota}"),
+    };
+    let until = when(limit.until, now);
+    ("limited", format!("{} {most} until {until}", limit.feature))
 }
 
 impl Shown for view::Token {

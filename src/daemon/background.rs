@@ -49,12 +49,7 @@ async fn wake_due(directory: Directory) {
 
 /// Nobody is lost before a full grace has passed since the start.
 async fn sweep(directory: Directory) {
-    let swept = async {
-        let grace = directory.grace_after_start().await?;
-        tokio::time::sleep(grace).await;
-        directory.sweep().await
-    };
-    match swept.await {
+    match directory.sweep_after_grace().await {
         Ok(0) => {}
         Ok(lost) => tracing::info!(lost, "runtimes did not come back after the start"),
         Err(error) => tracing::warn!(%error, "silent runtimes could not be looked for"),

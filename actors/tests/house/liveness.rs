@@ -162,6 +162,88 @@ async fn after_a_restart_those_who_did_not_come_back_are_swept_up_in_one_event()
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_kernel_that_slept_after_its_start_gives_the_rest_of_the_grace_all_the_same() {
+    local(async {
+        let world = World::new();
+        let (tenant, peers) = fleet(&world, 2).await;
+        let world = world.restarted();
+        let directory = world.directory.clone();
+        let sweep = spawn_local(async move { directory.sweep_after_grace().await });
+        seconds(5).await;
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        settle().await;
+        assert_eq!(world.count(tenant, LOST).await, 0, "it was the kernel");
+        world.beat(&peers[0]).await.unwrap();
+        for _ in 0..3 {
+            seconds(10).await;
+            world.beat(&peers[0]).await.unwrap();
+        }
+        assert_eq!(sweep.await.unwrap().unwrap(), 1);
+        assert_eq!(world.count(tenant, LOST).await, 1);
+        let lost = world.directory.lost();
+        assert_eq!(lost.values().sum::<usize>(), 1);
+        world.beat(&peers[1]).await.unwrap();
+        assert!(world.directory.lost().is_empty(), "it came back");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_who_asks_before_it_beats_has_the_grace_it_was_told_before() {
+    local(async {
+        let world = World::new();
+        let (tenant, _) = fleet(&world, 1).await;
+        let asking = world.runtime(tenant, 9, DeploymentMode::OnPrem).await;
+        world.beat(&asking).await.unwrap();
+        // As if 100,000 had been there: each was told to beat every 200 s.
+        world.store.pretend_online(100_000);
+        let world = world.restarted();
+        let grace = world.directory.grace_after_start().await.unwrap();
+        assert!(grace > Duration::from_secs(400), "{grace:?}");
+        world.check(&asking, tenant).await.unwrap();
+        seconds(300).await;
+        let live = world.directory.live(tenant, asking.identity.runtime);
+        assert_ne!(live.unwrap().liveness, Liveness::Lost);
+        let beat = world.beat(&asking).await.unwrap();
+        assert!(beat.heartbeat_interval_ms > 150_000, "stretched at once");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_interval_is_the_policys_spread_anew_with_each_answer() {
+    local(async {
+        let world = World::new();
+        let (_, peers) = fleet(&world, 1).await;
+        let mut intervals = std::collections::BTreeSet::new();
+        for _ in 0..40 {
+            let beat = world.beat(&peers[0]).await.unwrap();
+            let interval = beat.heartbeat_interval_ms;
+            assert!((9_000..=11_000).contains(&interval), "{interval}");
+            assert_eq!(beat.desired.heartbeat_interval_ms, interval);
+            intervals.insert(interval);
+        }
+        assert!(intervals.len() > 30, "{intervals:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_that_did_not_come_back_are_as_few_events_as_they_fit_into() {
+    local(async {
+        let world = World::new();
+        let tenant = world.tenant(1, None).await;
+        for number in 0..600_u16 {
+            world.many(tenant, number).await;
+        }
+        let world = world.restarted();
+        assert_eq!(world.directory.sweep().await.unwrap(), 600);
+        assert_eq!(world.count(tenant, LOST).await, 2, "of 500 at most");
+    })
+    .await;
+}
+
 /// A tenant with so many runtimes that have beaten once.
 async fn fleet(world: &World, count: u8) -> (provost_protocol::TenantId, Vec<Peer>) {
     let tenant = world.tenant(1, None).await;

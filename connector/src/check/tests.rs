@@ -232,10 +232,4 @@ fn a_limit_of_the_desired_state_only_narrows_and_only_for_a_while() {
     };
     assert_eq!(reason(999), Reason::FeatureOff);
     assert_eq!(reason(1_000), Reason::Entitled);
-    assert_eq!(narrowed(Limit::Quota(2), Limit::Unlimited), Limit::Quota(2));
-    assert_eq!(narrowed(Limit::Quota(2), Limit::Quota(5)), Limit::Quota(2));
-    assert_eq!(
-        narrowed(Limit::Flag(false), Limit::Unlimited),
-        Limit::Flag(false)
-    );
 }

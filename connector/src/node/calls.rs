@@ -7,7 +7,7 @@ use provost_protocol::{
     entity::{Health, RuntimeStatus, TenantStatus},
     v01::{
         Entitlement, EntitlementLimits, HeartbeatAnswer, HeartbeatRequest, Identity,
-        RegisterAnswer, RegisterRequest, ResolveAnswer,
+        RegisterAnswer, RegisterRequest, ResolveAnswer, directives_of,
     },
     wire::{Heartbeat, Operation, Outcome, Resolve, Resolved},
 };
@@ -107,10 +107,13 @@ impl Node {
         let (Some(policies), false) = (&facts.policies, signed_time.is_empty()) else {
             return Err(CallError::Down.problem());
         };
+        let own = self.core.tenants.find(self.core.me.tenant);
+        let desired = own.as_ref().and_then(|own| own.desired.state());
+        let now = self.core.floor.now();
         Ok(HeartbeatAnswer {
             status: facts.status().into(),
             heartbeat_interval_ms: policies.heartbeat_interval_ms,
-            directives: Vec::new(),
+            directives: desired.map_or_else(Vec::new, |state| directives_of(state, now)),
             signed_time,
         })
     }

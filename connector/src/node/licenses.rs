@@ -145,6 +145,7 @@ impl Node {
             KeepError::Disk(failure) => return disk(failure),
             KeepError::License(refused) => refused.verdict.as_str(),
             KeepError::OtherTenant => "OTHER_TENANT",
+            KeepError::Second { .. } => "SECOND_LICENSE",
             KeepError::TooMany => "TOO_MANY_TENANTS",
         };
         warn!(tenant.id = %tenant, license.verdict = verdict, %failure,

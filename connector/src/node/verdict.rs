@@ -50,6 +50,11 @@ impl Node {
     /// gave it: so the log says of every page and every denial what it came from. What the kernel
     /// took from a quota stands in its own log already.
     pub(crate) async fn check(&self, asked: &Asked) -> Result<Verdict, Problem> {
+        // Whatever the kernel might say: it is the kernel that must say that this is over.
+        let judged = self.judge(asked);
+        if judged.verdict.reason == Reason::Killed {
+            return self.reported(asked, judged, self.link.is_up()).await;
+        }
         let online = self.link.settled().await;
         if !online {
             return self.decide_here(asked, false).await;

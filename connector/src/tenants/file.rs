@@ -17,6 +17,8 @@ pub(super) struct TenantFile {
     pub(super) desired: Option<DesiredState>,
     #[serde(default)]
     pub(super) license: Option<String>,
+    #[serde(default)]
+    pub(super) obeyed: Option<u64>,
 }
 
 impl TenantFile {
@@ -30,6 +32,7 @@ impl TenantFile {
                 .license
                 .as_ref()
                 .map(|license| license.text.to_string()),
+            obeyed: held.obeyed,
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Tenant {
     pub(crate) desired: desired::Held,
     /// The mode last observed.
     pub(crate) machine: Machine,
+    /// The revision of the kill that was obeyed; none while the runtime is not killed.
+    pub(crate) obeyed: Option<u64>,
 }
 
 impl Tenant {
@@ -41,7 +43,21 @@ impl Tenant {
             highest,
             desired,
             machine: Machine::default(),
+            obeyed: None,
         }
+    }
+
+    /// The revision that killed the runtime, where that was not obeyed yet.
+    pub(crate) fn kill_to_obey(&self) -> Option<u64> {
+        let state = self.desired.state().filter(|state| state.killed)?;
+        self.obeyed.is_none().then_some(state.revision)
+    }
+
+    /// Whether this very text is the license held.
+    pub(crate) fn is_held(&self, text: &str) -> bool {
+        self.license
+            .as_ref()
+            .is_some_and(|license| *license.text == *text)
     }
 
     /// Whether the kernel has changed something since the license was issued.

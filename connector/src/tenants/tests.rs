@@ -188,7 +188,7 @@ fn an_older_desired_state_is_ignored_and_each_is_confirmed_once_per_stream() {
     assert!(tenants.keep_desired(&desired(4)).unwrap());
     assert!(!tenants.keep_desired(&desired(3)).unwrap());
     assert!(!tenants.keep_desired(&desired(4)).unwrap());
-    let due = tenants.take_confirmations();
+    let due = tenants.take_confirmations(tenant());
     assert_eq!(
         due,
         [Confirm {
@@ -196,9 +196,9 @@ fn an_older_desired_state_is_ignored_and_each_is_confirmed_once_per_stream() {
             revision: 4
         }]
     );
-    assert_eq!(tenants.take_confirmations(), []);
+    assert_eq!(tenants.take_confirmations(tenant()), []);
     tenants.disconnected();
-    assert_eq!(tenants.take_confirmations(), due);
+    assert_eq!(tenants.take_confirmations(tenant()), due);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn nothing_is_in_force_that_could_not_be_written() {
     assert!(matches!(failed, Err(KeepError::Disk(_))), "{failed:?}");
     assert!(tenants.keep_desired(&desired(9)).is_err());
     assert_eq!(held_seq(&tenants), Some(3));
-    assert_eq!(tenants.take_confirmations(), []);
+    assert_eq!(tenants.take_confirmations(tenant()), []);
 }
 
 #[test]
@@ -232,4 +232,51 @@ fn a_mode_is_observed_once_for_each_change() {
         tenants.observe(false, later)[0].1.to,
         crate::mode::Mode::Locked
     );
+}
+
+#[test]
+fn another_license_of_a_place_that_was_held_is_refused_for_ever() {
+    let world = World::new();
+    let tenants = world.open();
+    let first = world.license(3);
+    tenants
+        .keep_license(tenant(), &first, &world.floor())
+        .unwrap();
+    let document = document(Timestamp::from_millis(0), DAY_MS / 2, DAY_MS);
+    let second = file(&document, 3, &world.signer);
+    assert_ne!(first, second);
+    for tenants in [tenants, world.open()] {
+        let refused = tenants.keep_license(tenant(), &second, &world.floor());
+        let Err(KeepError::Second { seq: 3 }) = refused else {
+            panic!("{refused:?}")
+        };
+        tenants
+            .keep_license(tenant(), &first, &world.floor())
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_kill_is_confirmed_once_it_was_obeyed_and_asks_for_that_once() {
+    let world = World::new();
+    let tenants = world.open();
+    let killed = |revision, killed| DesiredState {
+        killed,
+        ..desired(revision)
+    };
+    tenants.keep_desired(&killed(4, true)).unwrap();
+    assert_eq!(tenants.take_confirmations(tenant()), []);
+    assert_eq!(tenants.kill_to_obey(tenant()), Some(4));
+    let tenants = world.open();
+    assert_eq!(tenants.kill_to_obey(tenant()), Some(4), "after a crash");
+    tenants.obeyed(tenant(), 4).unwrap();
+    assert_eq!(tenants.take_confirmations(tenant()).len(), 1);
+
+    let tenants = world.open();
+    assert_eq!(tenants.kill_to_obey(tenant()), None, "it was");
+    tenants.keep_desired(&killed(5, true)).unwrap();
+    assert_eq!(tenants.kill_to_obey(tenant()), None, "killed is killed");
+    tenants.keep_desired(&killed(6, false)).unwrap();
+    tenants.keep_desired(&killed(7, true)).unwrap();
+    assert_eq!(tenants.kill_to_obey(tenant()), Some(7), "killed again");
 }

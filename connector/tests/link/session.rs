@@ -1,5 +1,5 @@
 use provost_connector::Mode;
-use provost_protocol::wire::{ClientMessage, Operation, ServerMessage};
+use provost_protocol::wire::{ClientMessage, DesiredState, Operation, ServerMessage};
 
 use crate::world::*;
 
@@ -114,6 +114,66 @@ async fn a_directive_is_confirmed_once_it_is_on_disk_and_in_force_after_a_restar
     let reported = peer.play(&world, &license, |m| events_of(m, "entitlement.verdict"));
     let ((_, answer), _) = tokio::join!(product, reported);
     assert_eq!(answer["reason"], "KILLED");
+    connector.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_kill_runs_its_hook_once_and_is_confirmed_after_it() {
+    let world = World::enrolled().await;
+    let said = world.data.path().join("hook.said");
+    let script = format!("echo $PROVOST_REVISION >> {}", said.display());
+    let hook = vec!["/bin/sh".to_owned(), "-c".to_owned(), script];
+    let started = || world.start_with(|config| config.kill_hook.clone_from(&hook));
+    let killing = |revision| DesiredState {
+        killed: true,
+        ..desired(revision)
+    };
+    let license = world.license(1, 9);
+    let connector = started().await;
+    let (mut peer, _) = world.welcome(1).await;
+    peer.say(ServerMessage::Directive(killing(9))).await;
+    let confirmed = |revision| {
+        let said = said.clone();
+        move |message: &ClientMessage| match message {
+            ClientMessage::Confirm(confirm) if confirm.revision == revision => {
+                Some(std::fs::read_to_string(&said).unwrap_or_default())
+            }
+            _ => None,
+        }
+    };
+    let then = peer.play(&world, &license, confirmed(9)).await;
+    assert_eq!(then, "9\n", "the hook has run when it is confirmed");
+    connector.shutdown().await;
+    drop(peer);
+
+    // Started again, and told more: it is the same kill.
+    let connector = started().await;
+    let (mut peer, _) = world.welcome(2).await;
+    peer.say(ServerMessage::Directive(killing(10))).await;
+    let then = peer.play(&world, &license, confirmed(10)).await;
+    assert_eq!(then, "9\n");
+    peer.say(ServerMessage::Directive(desired(11))).await;
+    peer.play(&world, &license, confirmed(11)).await;
+    peer.say(ServerMessage::Directive(killing(12))).await;
+    let then = peer.play(&world, &license, confirmed(12)).await;
+    assert_eq!(then, "9\n12\n", "and this another one");
+    connector.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_connector_is_one_process_with_one_nonce_over_all_its_connections() {
+    let world = World::enrolled().await;
+    let connector = world.start().await;
+    let (peer, first) = world.welcome(1).await;
+    drop(peer);
+    let (peer, second) = world.welcome(2).await;
+    assert_eq!(first.nonce, second.nonce);
+    assert_eq!((first.last_generation, second.last_generation), (0, 1));
+    drop(peer);
+    connector.shutdown().await;
+    let connector = world.start().await;
+    let (_peer, third) = world.welcome(3).await;
+    assert_ne!(first.nonce, third.nonce);
     connector.shutdown().await;
 }
 

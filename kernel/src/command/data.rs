@@ -118,6 +118,21 @@ pub struct Attach {
     pub cnf: String,
 }
 
+/// Narrows what a runtime may do for this tenant, for a while. Limiting again replaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitRuntime {
+    /// The runtime: the tenant's own, or one attached to it.
+    pub runtime: RuntimeId,
+    /// What: with a resource for that one only.
+    pub feature: Feature,
+    /// To how much at most.
+    pub limit: Limit,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why, in the operator's words.
+    pub reason: String,
+}
+
 /// A provider of the tenant vouched for a person, through a runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolve {

@@ -7,7 +7,7 @@ use provost_protocol::{
     verdict::{Limits, Reason, Verdict},
 };
 
-use super::{refreshed, tenant_of};
+use super::tenant_of;
 use crate::{
     Rejection, State,
     check::{self, Judgement, Question, evaluate},
@@ -32,7 +32,7 @@ pub(super) fn consume(
             format!("between 1 and {QUOTA_MAX}"),
         ));
     }
-    let facts = state.check_facts(&refreshed(state, &consume.caller))?;
+    let facts = state.check_facts(&state.refreshed(&consume.caller))?;
     if facts.runtime_status == RuntimeStatus::Revoked {
         return Err(Rejection::RuntimeRevoked);
     }

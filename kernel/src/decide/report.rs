@@ -8,7 +8,7 @@ use provost_protocol::{
     event::{Confirmation, DesiredStateConfirmed, Event, RuntimesLost, RuntimesReturned},
 };
 
-use super::{refreshed, tenant_of, valid};
+use super::{tenant_of, valid};
 use crate::{
     Rejection, State,
     command::{AuditEntry, AuditPrior},
@@ -27,7 +27,7 @@ pub(super) fn record_audit(
     entries: &[AuditEntry],
     now: Timestamp,
 ) -> Result<Vec<Event>, Rejection> {
-    let caller = refreshed(state, caller);
+    let caller = state.refreshed(caller);
     let facts = state.check_facts(&caller)?;
     if facts.runtime_status == RuntimeStatus::Revoked {
         return Err(Rejection::RuntimeRevoked);

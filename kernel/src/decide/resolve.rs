@@ -5,7 +5,7 @@ use provost_protocol::{
     event::{Event, IdentityCreated, IdentityResolved, IndividualAdmitted, Subject},
 };
 
-use super::{refreshed, require_in_force, tenant::check_subject, tenant_of, valid};
+use super::{require_in_force, tenant::check_subject, tenant_of, valid};
 use crate::{
     EntityKey, Rejection, State,
     command::Resolve,
@@ -53,7 +53,7 @@ pub(super) fn admit_individual(
 
 pub(super) fn resolve(state: &State, wish: &Resolve) -> Result<Vec<Event>, Rejection> {
     let tenant = tenant_of(state)?;
-    let caller = refreshed(state, &wish.caller);
+    let caller = state.refreshed(&wish.caller);
     // Says whether the runtime may act for this tenant at all.
     state.check_facts(&caller)?;
     require_in_force(&[caller.tenant_status, tenant.status], caller.status)?;

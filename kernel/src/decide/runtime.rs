@@ -5,7 +5,7 @@ use provost_protocol::{
     entity::{DeploymentMode, Health, RuntimeStatus},
     event::{
         Event, RuntimeActivated, RuntimeAttached, RuntimeDetached, RuntimeHealthChanged,
-        RuntimeRegistered, RuntimeResumed, RuntimeRevoked, RuntimeSuspended,
+        RuntimeRegistered, RuntimeResumed, RuntimeRevoked, RuntimeSuspended, RuntimeUnkilled,
     },
 };
 
@@ -112,32 +112,29 @@ pub(super) fn suspend(
     }
 }
 
+/// Ends whatever keeps the runtime from acting: suspension and kill alike.
 pub(super) fn resume(
     state: &State,
     runtime: RuntimeId,
     reason: &str,
 ) -> Result<Vec<Event>, Rejection> {
-    let status = ruled(state, runtime, reason)?;
-    match status {
-        RuntimeStatus::Suspended => Ok(vec![
-            RuntimeResumed {
-                runtime,
-                reason: reason.to_owned(),
-            }
-            .into(),
-        ]),
-        RuntimeStatus::Registered | RuntimeStatus::Active => Ok(Vec::new()),
+    let resumed = || RuntimeResumed {
+        runtime,
+        reason: reason.to_owned(),
+    };
+    let mut events: Vec<Event> = match ruled(state, runtime, reason)? {
+        RuntimeStatus::Suspended => vec![resumed().into()],
+        RuntimeStatus::Registered | RuntimeStatus::Active => Vec::new(),
         #[cfg(not(planted = "revoked_resumes"))]
-        RuntimeStatus::Revoked => Err(Rejection::RuntimeRevoked),
+        RuntimeStatus::Revoked => return Err(Rejection::RuntimeRevoked),
         #[cfg(planted = "revoked_resumes")]
-        RuntimeStatus::Revoked => Ok(vec![
-            RuntimeResumed {
-                runtime,
-                reason: reason.to_owned(),
-            }
-            .into(),
-        ]),
+        RuntimeStatus::Revoked => vec![resumed().into()],
+    };
+    if state.is_killed(runtime) {
+        let reason = reason.to_owned();
+        events.push(RuntimeUnkilled { runtime, reason }.into());
     }
+    Ok(events)
 }
 
 pub(super) fn revoke(
@@ -201,7 +198,12 @@ pub(super) fn detach(state: &State, runtime: RuntimeId) -> Result<Vec<Event>, Re
     Ok(vec![RuntimeDetached { runtime }.into()])
 }
 
-fn ruled(state: &State, runtime: RuntimeId, reason: &str) -> Result<RuntimeStatus, Rejection> {
+/// The status of a runtime that an operator decides about, with a reason fit for the log.
+pub(super) fn ruled(
+    state: &State,
+    runtime: RuntimeId,
+    reason: &str,
+) -> Result<RuntimeStatus, Rejection> {
     tenant_of(state)?;
     valid::optional_text("reason", reason, REASON_BYTES_MAX)?;
     Ok(runtime_of(state, runtime)?.status)

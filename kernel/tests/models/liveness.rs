@@ -2,8 +2,11 @@
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use provost_kernel::liveness::{Change, Pulse, Rhythm};
-use provost_protocol::{Timestamp, entity::Liveness};
+use provost_kernel::liveness::{Change, Pulse, Rhythm, grace_ms};
+use provost_protocol::{
+    Timestamp,
+    entity::{Liveness, SecurityLevel},
+};
 
 use crate::world::config;
 
@@ -149,10 +152,51 @@ prop_state_machine! {
 proptest! {
     #![proptest_config(config(256))]
     #[test]
-    fn every_rhythm_bears_more_than_two_missed_beats(fleet in 0_u64..2_000_000, seed: u64) {
-        let rhythm = Rhythm::for_fleet(fleet, seed);
-        prop_assert!(rhythm.grace_ms >= 30_000);
-        prop_assert!(rhythm.grace_ms > rhythm.interval_ms * 2);
-        prop_assert!(rhythm.interval_ms >= 9_000 && rhythm.interval_ms <= 132_000);
+    fn every_rhythm_bears_a_missed_beat_and_asks_no_more_of_the_kernel_than_it_said(
+        fleet in 0_u64..2_000_000, seed: u64, strict: bool,
+    ) {
+        let level = [SecurityLevel::Standard, SecurityLevel::Enterprise][usize::from(strict)];
+        let rhythm = Rhythm::for_fleet(fleet, level);
+        let spread = rhythm.spread(seed);
+        prop_assert_eq!(spread.grace_ms, rhythm.grace_ms);
+        prop_assert!(spread.grace_ms >= grace_ms(spread.interval_ms));
+        prop_assert_eq!(grace_ms(spread.interval_ms), spread.interval_ms * 2 + 10_000);
+        let tenth = rhythm.interval_ms / 10;
+        prop_assert!(spread.interval_ms.abs_diff(rhythm.interval_ms) <= tenth);
+        let least = if strict { 5_000 } else { 10_000 };
+        prop_assert!((least..=300_000).contains(&rhythm.interval_ms));
+        // Stretched, the fleet is just within what a kernel takes, up to the longest interval.
+        let beats_a_second = fleet * 1_000 / rhythm.interval_ms;
+        prop_assert!(beats_a_second <= 501 || rhythm.interval_ms == 300_000);
     }
+}
+
+#[test]
+fn the_interval_grows_with_the_fleet_from_the_policys_own() {
+    let interval = |fleet, level| Rhythm::for_fleet(fleet, level).interval_ms;
+    for (fleet, standard, enterprise) in [
+        (0, 10_000, 5_000),
+        (2_500, 10_000, 5_000),
+        (5_000, 10_000, 10_000),
+        (10_000, 20_000, 20_000),
+        (150_000, 300_000, 300_000),
+        (u64::MAX, 300_000, 300_000),
+    ] {
+        assert_eq!(interval(fleet, SecurityLevel::Standard), standard);
+        assert_eq!(interval(fleet, SecurityLevel::Enterprise), enterprise);
+    }
+}
+
+#[test]
+fn a_fleet_that_is_told_at_once_does_not_beat_at_once() {
+    let rhythm = Rhythm::for_fleet(10_000, SecurityLevel::Standard);
+    let mut tenths = [0_u32; 10];
+    for seed in 0..10_000 {
+        let late = rhythm.spread(seed).interval_ms - 18_000;
+        tenths[usize::try_from(late * 10 / 4_001).unwrap()] += 1;
+    }
+    assert!(
+        tenths.iter().all(|&count| (800..1_200).contains(&count)),
+        "{tenths:?}"
+    );
 }

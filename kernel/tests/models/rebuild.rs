@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use provost_kernel::{
     Caller, Command, Entities, Entity, EntityKey, State, apply,
-    command::{Attach, Consume, Grant, IssueLicense, Register, ReportHeld, Resolve},
+    command::{
+        Attach, Consume, Grant, IssueLicense, LimitRuntime, Register, ReportHeld, Resolve,
+    },
     license::next_sequence,
     state::Held,
 };
@@ -16,7 +18,7 @@ use provost_protocol::{
         RuntimeStatus, RuntimeType, TenantStatus, TimeWindow,
     },
     envelope::ENVELOPE_BYTES_MAX,
-    event::{Confirmation, Event, ProviderKeys, ProviderSettings, Subject},
+    event::{Confirmation, Event, ProviderKeys, ProviderSettings, Sighting, Subject},
     ids::AdminKeyId,
 };
 
@@ -181,11 +183,43 @@ fn command(world: &World, (kind, a, b, n): Pick) -> Command {
             },
             own_root: (n % 2 == 0).then_some([1; 32]),
         }),
+        37..=42 => directive(world, (a, b, n)),
         _ => Command::CreateKey {
             kid: format!("k{b}"),
             purpose: KeyPurpose::License,
             public_key: "spki".to_owned(),
         },
+    }
+}
+
+fn directive(world: &World, (a, b, n): (u8, u8, u64)) -> Command {
+    let (runtime, reason) = (runtime_id([1, 2, 8][usize::from(a % 3)]), "because".to_owned());
+    let feature = Feature::parse(["x", "x:y"][usize::from(b % 2)]).unwrap();
+    let sighting = |address: u8| Sighting {
+        address: format!("192.0.2.{address}:7"),
+        serial: hash(a),
+        generation: n,
+        seen: world.now,
+    };
+    match b % 6 {
+        0 => Command::KillRuntime { runtime, reason },
+        1 | 2 => Command::LimitRuntime(LimitRuntime {
+            runtime,
+            feature,
+            limit: [Limit::Quota(n % 5), Limit::Flag(false)][usize::from(a % 2)],
+            until: world.now.plus_millis(n * 60_000),
+            reason,
+        }),
+        3 => Command::UnlimitRuntime {
+            runtime,
+            feature,
+            reason,
+        },
+        4 => Command::ReportClone {
+            runtime,
+            sightings: vec![sighting(a), sighting(b)],
+        },
+        _ => Command::ResolveClone { runtime, reason },
     }
 }
 
@@ -216,7 +250,7 @@ proptest! {
     #![proptest_config(config(256))]
     #[test]
     fn live_replayed_and_stored_states_are_equal(
-        picks in prop::collection::vec((0_u8..38, any::<u8>(), any::<u8>(), 0_u64..1_000), 1..80)
+        picks in prop::collection::vec((0_u8..44, any::<u8>(), any::<u8>(), 0_u64..1_000), 1..80)
     ) {
         let mut world = World::company(at("2026-10-24T22:00:00Z"), "Europe/Lisbon");
         world.create_token(1, 3).unwrap();

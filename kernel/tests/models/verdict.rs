@@ -5,6 +5,7 @@ use provost_kernel::{
     Command,
     check::{CheckFacts, Grant, Grants, Metering, Question, Resolve, Usage, evaluate},
     command,
+    desired::{Surroundings, desired_state},
     license::{PlannedEntitlement, effective},
     window::Window,
 };
@@ -12,12 +13,14 @@ use provost_protocol::{
     RuntimeId, Timestamp,
     entity::{Feature, Limit, Mode, RuntimeStatus, TenantStatus, TimeWindow},
     verdict::Reason,
+    wire::DesiredLimit,
 };
 
 use crate::world::{World, at, config, own, runtime_id};
 
-/// A license's entitlements, with the windows as the kernel computed them.
-struct License(Vec<PlannedEntitlement>);
+/// A license's entitlements, with the windows as the kernel computed them, and what the runtime
+/// was told to be narrowed to.
+struct License(Vec<PlannedEntitlement>, Vec<DesiredLimit>);
 
 impl License {
     fn row(&self, feature: &Feature, runtime: Option<RuntimeId>) -> Option<&PlannedEntitlement> {
@@ -41,6 +44,10 @@ impl Grants for License {
             used: row.used,
         }
     }
+
+    fn narrowing(&self, _runtime: RuntimeId) -> &[DesiredLimit] {
+        &self.1
+    }
 }
 
 const FEATURES: [&str; 4] = ["x", "x:y", "x:z", "w"];
@@ -51,6 +58,7 @@ proptest! {
     fn a_license_gives_the_verdicts_of_the_state_it_was_made_from(
         grants in prop::collection::vec((0_usize..4, any::<bool>(), 0_u8..9, 0_usize..3, 1_u64..40), 0..9),
         uses in prop::collection::vec((0_usize..4, 1_u64..4, 0_u64..20), 0..12),
+        limits in prop::collection::vec((0_usize..4, prop::option::of(0_u64..4), 1_u64..30), 0..3),
         status in 0_usize..4,
         suspended: bool,
         consume in prop::option::of(1_u64..5),
@@ -86,7 +94,22 @@ proptest! {
             let take = command::Consume { caller: own(1), feature, amount, prior: None };
             world.run(&Command::Consume(take)).unwrap();
         }
-        let license = License(effective(&world.state, runtime_id(1), world.now));
+        for (feature, quota, hours) in limits {
+            let limit = command::LimitRuntime {
+                runtime: runtime_id(1),
+                feature: Feature::parse(FEATURES[feature]).unwrap(),
+                limit: quota.map_or(Limit::Flag(false), Limit::Quota),
+                until: world.now.plus_millis(hours * 600_000),
+                reason: String::new(),
+            };
+            world.run(&Command::LimitRuntime(limit)).unwrap();
+            world.now = world.now.plus_millis(600_000);
+        }
+        let caller = own(1);
+        let surroundings = Surroundings { trust_bundle: String::new(), heartbeat_interval_ms: 1 };
+        let told = desired_state(&world.state, &caller, &surroundings).unwrap();
+        let planned = effective(&world.state, runtime_id(1), world.now);
+        let license = License(planned, told.limits);
         let facts = CheckFacts {
             runtime: runtime_id(1),
             runtime_status: RuntimeStatus::ALL[status],

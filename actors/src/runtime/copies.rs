@@ -1,0 +1,91 @@
+//! Two living copies of one runtime: seen here, recorded by its tenant.
+
+use std::net::SocketAddr;
+
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use provost_kernel::{Command, clones::Came};
+use provost_protocol::event::Sighting;
+
+use super::{actor::RuntimeActor, handle::Opening};
+
+/// The runtime registered without a connector: its token replaces the one before.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct TokenReplaced {
+    pub(super) token_sha256: String,
+    pub(super) address: SocketAddr,
+    pub(super) serial: String,
+}
+
+/// A call came with a token that is not the newest one.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct TokenStale {
+    pub(super) token_sha256: String,
+    pub(super) address: SocketAddr,
+    pub(super) serial: String,
+}
+
+impl Handler<TokenReplaced> for RuntimeActor {
+    type Result = ();
+
+    fn handle(&mut self, token: TokenReplaced, _: &mut Context<Self>) {
+        let (now, address) = (self.house.clock.now(), token.address.to_string());
+        let from = (address.as_str(), token.serial.as_str());
+        self.copies.registered(&token.token_sha256, from, now);
+    }
+}
+
+impl Handler<TokenStale> for RuntimeActor {
+    type Result = ();
+
+    fn handle(&mut self, token: TokenStale, ctx: &mut Context<Self>) {
+        let (now, address) = (self.house.clock.now(), token.address.to_string());
+        let from = (address.as_str(), token.serial.as_str());
+        let both = self.copies.token_refused(&token.token_sha256, from, now);
+        self.report_copies(both, ctx);
+    }
+}
+
+impl RuntimeActor {
+    /// Looks whether a Hello is of another copy than the one before it.
+    pub(super) fn look_for_copies(
+        &mut self,
+        opening: &Opening,
+        generation: u64,
+        ctx: &mut Context<Self>,
+    ) {
+        let address = opening.address.to_string();
+        let came = Came {
+            nonce: opening.nonce,
+            claimed: opening.last_generation,
+            opened: generation,
+            address: &address,
+            serial: &opening.serial,
+        };
+        let both = self.copies.came(&came, self.house.clock.now());
+        self.report_copies(both, ctx);
+    }
+
+    /// Has an alarm recorded; `kernel` says how often.
+    fn report_copies(&self, both: Option<[Sighting; 2]>, ctx: &mut Context<Self>) {
+        let Some(both) = both else { return };
+        let [one, other] = &both;
+        tracing::warn!(
+            one.address, one.generation, other.address, other.generation,
+            "ALARM: two copies of one runtime are alive"
+        );
+        let command = Command::ReportClone {
+            runtime: self.id,
+            sightings: both.to_vec(),
+        };
+        let (tenant, meta) = (self.tenant.clone(), self.meta());
+        let report = async move { tenant.execute(command, meta).await };
+        ctx.spawn(report.into_actor(self).map(|outcome, _, _| {
+            // Copies that both live go on to show themselves.
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "two copies of a runtime were not recorded");
+            }
+        }));
+    }
+}

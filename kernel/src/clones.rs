@@ -1,0 +1,285 @@
+//! Two living copies of one runtime, told from one that comes back. Volatile: a crash forgets who
+//! was seen, and two copies that both live are seen again.
+//!
+//! A connector draws a nonce at its start and shows it in every Hello, with the generation of its
+//! folder's last session. One runtime that reconnects shows the same nonce; one that was started
+//! again shows a new nonce and never an earlier one. So a nonce that comes back after another one
+//! proves two processes that both live. Generations say the same where the nonce cannot: in one
+//! folder they grow along one line; who claims one that others have overtaken without ever hearing
+//! of it has lived on beside them.
+//!
+//! Without a connector there is the runtime token: a copy that registers replaces it, and the other
+//! copy goes on to show the one before.
+
+use provost_protocol::{Timestamp, event::Sighting};
+
+/// Who came for one runtime of late.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Copies {
+    /// The latest stands last; each process once.
+    seen: Vec<Seen>,
+    token: Option<Replaced>,
+}
+
+/// A Hello, as far as it tells copies apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Came<'a> {
+    /// What the connector drew.
+    pub nonce: [u8; 16],
+    /// The generation of its last session, as it says.
+    pub claimed: u64,
+    /// The generation of the session that it is given.
+    pub opened: u64,
+    /// From where it came.
+    pub address: &'a str,
+    /// Serial number of its certificate.
+    pub serial: &'a str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    nonce: [u8; 16],
+    /// The generation that it claimed first.
+    claimed: u64,
+    /// With the generation that it was given last.
+    sighting: Sighting,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Replaced {
+    /// The token that was replaced, hashed; none before the second registration.
+    before: Option<String>,
+    newest: String,
+    /// Who registered last.
+    by: Sighting,
+}
+
+impl Copies {
+    /// Takes in a Hello. Gives both copies where it proves that there are two.
+    pub fn came(&mut self, came: &Came<'_>, now: Timestamp) -> Option<[Sighting; 2]> {
+        let sighting = sighting(came.address, came.serial, came.opened, now);
+        let same = self.seen.iter().position(|seen| seen.nonce == came.nonce);
+        let back = match same {
+            Some(index) => index + 1 < self.seen.len(),
+            None => self.was_overtaken(came.claimed),
+        };
+        let latest = self.seen.last().filter(|_| back);
+        let both = latest.map(|other| [other.sighting.clone(), sighting.clone()]);
+        let before = same.map(|index| self.seen.remove(index));
+        self.seen.push(Seen {
+            nonce: came.nonce,
+            claimed: before.map_or(came.claimed, |before| before.claimed),
+            sighting,
+        });
+        let surplus = self.seen.len().saturating_sub(SEEN_MAX);
+        self.seen.drain(..surplus);
+        both
+    }
+
+    /// Whether somebody who never heard of a generation came after it was given: who claims it now
+    /// has lived on beside them. Whoever claims the one before it instead has lost a Welcome, or
+    /// was set back; that proves nothing.
+    fn was_overtaken(&self, claimed: u64) -> bool {
+        let mut line = vec![claimed];
+        let given = |seen: &Seen| seen.sighting.generation == claimed;
+        let Some(index) = self.seen.iter().position(given) else {
+            return false;
+        };
+        for later in &self.seen[index + 1..] {
+            if !line.contains(&later.claimed) {
+                return true;
+            }
+            line.push(later.sighting.generation);
+        }
+        false
+    }
+
+    /// Takes in a registration: its token replaces the one before.
+    pub fn registered(&mut self, token_sha256: &str, from: (&str, &str), now: Timestamp) {
+        let before = self.token.take().map(|held| held.newest);
+        self.token = Some(Replaced {
+            before,
+            newest: token_sha256.to_owned(),
+            by: sighting(from.0, from.1, 0, now),
+        });
+    }
+
+    /// Takes in a call with a token that is not the newest. Gives both copies where it is the one
+    /// before, still shown [`TOKEN_OVERLAP_MS`] after it was replaced.
+    pub fn token_refused(
+        &mut self,
+        token_sha256: &str,
+        from: (&str, &str),
+        now: Timestamp,
+    ) -> Option<[Sighting; 2]> {
+        let held = self.token.as_ref()?;
+        let shown_before = held.before.as_deref() == Some(token_sha256);
+        if !shown_before || now.millis_since(held.by.seen) < TOKEN_OVERLAP_MS {
+            return None;
+        }
+        Some([held.by.clone(), sighting(from.0, from.1, 0, now)])
+    }
+}
+
+fn sighting(address: &str, serial: &str, generation: u64, seen: Timestamp) -> Sighting {
+    Sighting {
+        address: address.to_owned(),
+        serial: serial.to_owned(),
+        generation,
+        seen,
+    }
+}
+
+/// Two copies and their restarts; older ones are forgotten, so that one runtime takes little room.
+const SEEN_MAX: usize = 4;
+
+/// A call may be under way while its own process registers again; a minute later none is.
+pub const TOKEN_OVERLAP_MS: u64 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One copy of a data folder, and the process that uses it.
+    #[derive(Debug, Clone, Copy)]
+    struct Folder {
+        generation: u64,
+        process: u8,
+        /// Draws a nonce for each Hello, as connectors once did.
+        restless: bool,
+    }
+
+    struct Kernel {
+        copies: Copies,
+        generation: u64,
+        nonces: u8,
+    }
+
+    impl Kernel {
+        fn new() -> Self {
+            let copies = Copies::default();
+            Self {
+                copies,
+                generation: 0,
+                nonces: 100,
+            }
+        }
+
+        /// A session; its Welcome comes, or is lost.
+        fn hello(&mut self, folder: &mut Folder, welcomed: bool) -> Option<[Sighting; 2]> {
+            let opened = self.generation.max(folder.generation) + 1;
+            self.nonces += 1;
+            let nonce = if folder.restless {
+                self.nonces
+            } else {
+                folder.process
+            };
+            let came = Came {
+                nonce: [nonce; 16],
+                claimed: folder.generation,
+                opened,
+                address: &format!("192.0.2.{}:1", folder.process),
+                serial: "5a",
+            };
+            let now = Timestamp::from_millis(i64::try_from(opened).unwrap());
+            let both = self.copies.came(&came, now);
+            self.generation = opened;
+            if welcomed {
+                folder.generation = opened;
+            }
+            both
+        }
+    }
+
+    fn folder(process: u8, restless: bool) -> Folder {
+        Folder {
+            generation: 0,
+            process,
+            restless,
+        }
+    }
+
+    #[test]
+    fn one_runtime_that_reconnects_is_never_a_clone() {
+        for restless in [false, true] {
+            let (mut kernel, mut only) = (Kernel::new(), folder(1, restless));
+            for round in 0..50 {
+                // Every third Welcome is lost on its way.
+                assert_eq!(kernel.hello(&mut only, round % 3 != 0), None, "{round}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_runtime_that_is_started_again_is_never_a_clone() {
+        for restless in [false, true] {
+            let (mut kernel, mut only) = (Kernel::new(), folder(1, restless));
+            for round in 0..50 {
+                assert_eq!(kernel.hello(&mut only, round % 5 != 0), None, "{round}");
+                only.process += u8::from(round % 2 == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn one_runtime_whose_folder_is_set_back_at_each_start_is_never_a_clone() {
+        for restless in [false, true] {
+            let mut kernel = Kernel::new();
+            for process in 0..20 {
+                let mut only = folder(process, restless);
+                only.generation = 7;
+                for _ in 0..3 {
+                    assert_eq!(kernel.hello(&mut only, true), None, "{process}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_cannot_write_down_its_generation_is_no_clone() {
+        let (mut kernel, mut only) = (Kernel::new(), folder(1, true));
+        only.generation = 7;
+        for _ in 0..20 {
+            assert_eq!(kernel.hello(&mut only, false), None);
+        }
+    }
+
+    #[test]
+    fn two_copies_are_both_named_as_soon_as_the_first_comes_back() {
+        for restless in [false, true] {
+            let mut kernel = Kernel::new();
+            let mut one = folder(1, restless);
+            assert_eq!(kernel.hello(&mut one, true), None);
+            let mut other = Folder { process: 2, ..one };
+            assert_eq!(kernel.hello(&mut one, true), None);
+            assert_eq!(kernel.hello(&mut other, true), None, "perhaps a restart");
+            let both = kernel.hello(&mut one, true).unwrap();
+            let addresses = both.map(|sighting| sighting.address);
+            assert_eq!(addresses, ["192.0.2.2:1", "192.0.2.1:1"]);
+            assert!(kernel.hello(&mut other, true).is_some());
+        }
+    }
+
+    #[test]
+    fn a_copy_of_the_newest_folder_is_told_too() {
+        let (mut kernel, mut one) = (Kernel::new(), folder(1, false));
+        kernel.hello(&mut one, true);
+        let mut other = Folder { process: 2, ..one };
+        assert_eq!(kernel.hello(&mut other, true), None);
+        assert!(kernel.hello(&mut one, true).is_some());
+    }
+
+    #[test]
+    fn a_replaced_token_that_is_shown_for_long_is_another_copys() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let (one, other) = (("192.0.2.1:1", "5a"), ("192.0.2.2:1", "5a"));
+        let mut copies = Copies::default();
+        assert_eq!(copies.token_refused("a", one, at(0)), None, "never seen");
+        copies.registered("a", one, at(0));
+        copies.registered("b", other, at(100));
+        assert_eq!(copies.token_refused("x", one, at(300)), None, "a guess");
+        assert_eq!(copies.token_refused("a", one, at(130)), None, "under way");
+        let both = copies.token_refused("a", one, at(200)).unwrap();
+        assert_eq!(both.map(|sighting| sighting.address), [other.0, one.0]);
+    }
+}
