@@ -70,7 +70,7 @@ codes! {
     /// No client certificate where one is needed.
     CertificateRequired = "certificate_required", 401, Caller, "connect with the runtime's certificate; enroll first";
     /// The certificate is expired, revoked or not of this installation.
-    CertificateRefused = "certificate_refused", 401, Caller, "enroll again with a new token";
+    CertificateRefused = "certificate_refused", 401, Caller, "recover by the binding key where it has ended; else enroll again with a new token";
     /// A header or path names another runtime or tenant than the certificate allows.
     IdentityMismatch = "identity_mismatch", 401, Caller, "use the ids of your own certificate, or a tenant attached to the runtime";
     /// The runtime token is missing, wrong or replaced by a later registration.
@@ -145,6 +145,16 @@ codes! {
     Internal = "internal", 500, Operator, "quote the correlation id to the operator";
     /// The tenant's log is not the one that was shown before; nothing more is signed in its epoch.
     LogForked = "log_forked", 409, Operator, "the kernel's data is an older copy of itself: restore a backup with `provost backup restore`, which begins a new epoch";
+    /// The binding key's proof does not hold, the runtime is unknown, or its counter was used.
+    RecoveryRefused = "recovery_refused", 401, Operator, "enroll anew with a new token; look for `runtime.recovery-refused` in the log: another copy of the runtime may exist";
+    /// The tenant's policy lets a runtime recover by an operator's word only.
+    RecoveryNeedsOperator = "recovery_needs_operator", 403, Operator, "allow it with `provost runtime allow-recovery`";
+    /// An operator killed the runtime.
+    RuntimeKilled = "runtime_killed", 403, Operator, "the tenant's operator can resume it";
+    /// Runtimes have not confirmed yet that they trust the new root.
+    RotationNotAdopted = "rotation_not_adopted", 409, Operator, "look at `provost key rotate ca --status`; wait for those missing, or insist with --force";
+    /// Certificates of the old root are still good.
+    RotationInUse = "rotation_in_use", 409, Operator, "wait until the certificates of the old root have ended, or insist with --force";
 }
 
 // By hand: the derive does not see the words through the macro, and takes the variants' names.

@@ -6,6 +6,9 @@
 //! beside the old one. `docs/events.md` lists every kind; a test compares the two.
 
 mod access;
+mod authority;
+mod certificate;
+mod directive;
 mod install;
 mod log;
 mod runtime;
@@ -13,7 +16,9 @@ mod tenant;
 
 use crate::json::RawJson;
 
-pub use self::{access::*, install::*, log::*, runtime::*, tenant::*};
+pub use self::{
+    access::*, authority::*, certificate::*, directive::*, install::*, log::*, runtime::*, tenant::*,
+};
 
 /// Why stored data is not an event of this build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,6 +155,22 @@ registry! {
     DiskLow = "install.disk-low", 1;
     DiskRecovered = "install.disk-recovered", 1;
     JournalDamaged = "install.journal-damaged", 1;
+    RuntimeCertificateRenewed = "runtime.certificate-renewed", 1;
+    RuntimeRecovered = "runtime.recovered", 1;
+    RuntimeRecoveryRefused = "runtime.recovery-refused", 1;
+    RuntimeRecoveryAllowed = "runtime.recovery-allowed", 1;
+    RuntimeKilled = "runtime.killed", 1;
+    RuntimeUnkilled = "runtime.unkilled", 1;
+    RuntimeLimited = "runtime.limited", 1;
+    RuntimeUnlimited = "runtime.unlimited", 1;
+    RuntimeCloned = "runtime.cloned", 1;
+    RuntimeCloneResolved = "runtime.clone-resolved", 1;
+    CaRotationPrepared = "ca.rotation-prepared", 1;
+    CaRotationActivated = "ca.rotation-activated", 1;
+    CaRotationRetired = "ca.rotation-retired", 1;
+    CaRotationAborted = "ca.rotation-aborted", 1;
+    TrustConfirmed = "runtime.trust-confirmed", 1;
+    CertificateRevoked = "runtime.certificate-revoked", 1;
 }
 
 /// A runtime's audit event exactly as it was sent, and when it came.

@@ -31,6 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod certificate;
 pub mod code;
 pub mod codec;
 pub mod enrolment;
@@ -48,6 +49,7 @@ pub mod spiffe;
 pub mod time;
 pub mod tlog;
 pub mod token;
+pub mod trust;
 pub mod v01;
 pub mod verdict;
 pub mod version;

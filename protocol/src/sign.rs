@@ -63,6 +63,50 @@ pub fn verify_signature(
         .map_err(|_| SignatureError)
 }
 
+/// A certificate of a runtime, as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate in PEM.
+    pub certificate: String,
+    /// Its serial number, in hex.
+    pub serial: String,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
+/// Why no certificate is issued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// The request is none that is taken. Its sender must act.
+    #[error("{0}")]
+    Request(String),
+    /// The authority could not sign. The operator of the kernel must act.
+    #[error("the certificate could not be signed: {0}")]
+    Authority(String),
+}
+
+/// Issues certificates to runtimes with the authority's key, which never leaves `certs`.
+pub trait CertificateIssuer: Send + Sync + fmt::Debug {
+    /// Reads a PKCS#10 request (DER) and says for which key it is: SHA-256 of the key's SPKI.
+    ///
+    /// # Errors
+    /// [`IssueError::Request`] for all but a request for an ECDSA P-256 key, signed by it.
+    fn requested_key(&self, csr: &[u8]) -> Result<[u8; 32], IssueError>;
+
+    /// Issues a certificate for the key in the request; nothing else of the request is used.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    fn issue(
+        &self,
+        csr: &[u8],
+        whom: (TenantId, RuntimeId),
+        now: Timestamp,
+        ttl_ms: u64,
+    ) -> Result<Issued, IssueError>;
+}
+
 /// Who a connection is, from its certificate and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerIdentity {
@@ -72,6 +116,8 @@ pub struct PeerIdentity {
     pub runtime: RuntimeId,
     /// The certificate's serial number, in hex.
     pub serial: String,
+    /// SHA-256 of the SPKI of the certificate's key.
+    pub key_sha256: [u8; 32],
     /// The certificate is not valid before.
     pub not_before: Timestamp,
     /// The certificate is not valid after.

@@ -4,6 +4,8 @@
 //! v0.1's words, and limits are a JSON object. Requests ignore fields they do not know, as v0.1's
 //! clients do with answers. Golden JSON stands in `golden/v0.1/`, written by hand.
 
+mod directives;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,8 @@ use crate::{
     json::RawJson,
     verdict::{Limits, Reason, Verdict},
 };
+
+pub use self::directives::directives_of;
 
 /// Body of `POST /kernel/runtimes/register`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -106,7 +110,8 @@ pub struct HeartbeatAnswer {
     pub status: ShownRuntimeStatus,
     /// When to beat next, from now.
     pub heartbeat_interval_ms: u64,
-    /// What changed; empty over HTTP, where the status itself says it.
+    /// What an operator directs: `{"type": "kill"}`, or `{"type": "limit"}` with `feature`,
+    /// `allowed`, `limits` and `until`. Whatever stands is in every answer.
     pub directives: Vec<RawJson>,
     /// The kernel's time as a C2SP signed note of key `<install>/time`.
     pub signed_time: String,

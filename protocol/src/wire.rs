@@ -33,6 +33,8 @@ pub enum ClientMessage {
     Confirm(Confirm),
     /// The connector is about to close.
     Goodbye(Goodbye),
+    /// The connector trusts these roots from its next handshake on.
+    Trusts(Trusts),
 }
 
 /// What the kernel sends.
@@ -205,6 +207,13 @@ pub enum Operation {
         /// The highest checkpoint held of it.
         held: Option<HeldCheckpoint>,
     },
+    /// Another certificate for the runtime, for a new TLS key.
+    Renew {
+        /// A PKCS#10 request, DER.
+        csr: Vec<u8>,
+    },
+    /// The roots to trust.
+    TrustBundle,
 }
 
 /// A checkpoint as the kernel once signed it: it counts by its signature, not by who shows it.
@@ -277,6 +286,29 @@ pub enum Outcome {
     License(String),
     /// Answer to who asks where the log ends.
     Checkpoint(CheckpointAnswer),
+    /// Answer to a renewal.
+    Renewed(Renewed),
+    /// Answer to who asks which roots to trust.
+    TrustBundle(TrustBundle),
+}
+
+/// The roots to trust: several while one is rotated out for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustBundle {
+    /// Names the set: lower hex SHA-256 over the SHA-256 of each root's DER, sorted and put one
+    /// behind the other.
+    pub id: String,
+    /// Each root, in PEM.
+    pub roots: Vec<String>,
+}
+
+/// The runtime's new certificate; the one it connected with stays good until it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// The certificate in PEM.
+    pub certificate: String,
+    /// When it ends.
+    pub not_after: Timestamp,
 }
 
 /// Where the tenant's log ends.
@@ -358,6 +390,13 @@ pub struct Confirm {
     pub tenant: TenantId,
     /// The revision.
     pub revision: u64,
+}
+
+/// The connector trusts a set of roots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trusts {
+    /// The name of the set.
+    pub bundle: String,
 }
 
 /// One side is about to close.

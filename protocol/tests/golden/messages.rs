@@ -17,7 +17,7 @@ use provost_protocol::{
     wire::{
         Answer, Beat, Check, ClientMessage, Confirm, DesiredLimit, DesiredState, Goodbye,
         Heartbeat, HeldRevision, Hello, Operation, Outcome, Recorded, Request, Resolve, Resolved,
-        ResolvedEntitlement, ServerMessage, Welcome, WirePolicies,
+        ResolvedEntitlement, ServerMessage, Trusts, Welcome, WirePolicies,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -217,6 +217,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         ),
         vec(vec(any::<u8>(), 0..20), 0..4).prop_map(Operation::Audit),
         Just(Operation::PullLicense),
+        Just(Operation::TrustBundle),
+        vec(any::<u8>(), 0..20).prop_map(|csr| Operation::Renew { csr }),
     ]
 }
 
@@ -314,6 +316,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         (tenant(), any::<u64>())
             .prop_map(|(tenant, revision)| ClientMessage::Confirm(Confirm { tenant, revision })),
         goodbye().prop_map(ClientMessage::Goodbye),
+        text().prop_map(|bundle| ClientMessage::Trusts(Trusts { bundle })),
     ]
 }
 

@@ -16,8 +16,8 @@ use provost_protocol::{
     wire::{
         Answer, Beat, Check, CheckpointAnswer, ClientMessage, Confirm, DesiredLimit, DesiredState,
         Goodbye, Heartbeat, HeldCheckpoint, HeldRevision, Hello, IN_FLIGHT_MAX, Operation, Outcome,
-        Recorded, Request, Resolve, Resolved, ResolvedEntitlement, ServerMessage, Welcome,
-        WirePolicies,
+        Recorded, Renewed, Request, Resolve, Resolved, ResolvedEntitlement, ServerMessage, TrustBundle,
+        Trusts, Welcome, WirePolicies,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -75,6 +75,10 @@ table!(operations: Operation {
         },
         "checkpoint-first": Operation::Checkpoint { held: None },
     }
+    Operation::TrustBundle => { "trust-bundle": Operation::TrustBundle, }
+    Operation::Renew { .. } => {
+        "renew": Operation::Renew { csr: vec![0x30, 0x03, 0x02, 0x01, 0x00] },
+    }
 });
 
 table!(outcomes: Outcome {
@@ -119,6 +123,18 @@ table!(outcomes: Outcome {
             consistency: vec![[0x5a; 32], [0xa5; 32]],
         }),
     }
+    Outcome::TrustBundle(_) => {
+        "trust-bundle": Outcome::TrustBundle(TrustBundle {
+            id: "ab".repeat(32),
+            roots: vec!["-----BEGIN CERTIFICATE-----\n".to_owned()],
+        }),
+    }
+    Outcome::Renewed(_) => {
+        "renewed": Outcome::Renewed(Renewed {
+            certificate: "-----BEGIN CERTIFICATE-----\n".to_owned(),
+            not_after: time("2026-12-01T00:00:00Z"),
+        }),
+    }
 });
 
 table!(client_messages: ClientMessage {
@@ -130,6 +146,9 @@ table!(client_messages: ClientMessage {
         "client.confirm": ClientMessage::Confirm(Confirm { tenant: id(TENANT), revision: 70_000 }),
     }
     ClientMessage::Goodbye(_) => { "client.goodbye": ClientMessage::Goodbye(goodbye()), }
+    ClientMessage::Trusts(_) => {
+        "client.trusts": ClientMessage::Trusts(Trusts { bundle: "ab".repeat(32) }),
+    }
 });
 
 table!(server_messages: ServerMessage {
