@@ -5,9 +5,12 @@ use provost_protocol::{RuntimeId, TenantId, Timestamp, event::Event};
 use crate::state::{Entities, Entity, EntityKey, RuntimeRecord, TenantRecord};
 
 mod access;
+mod certificate;
+mod directive;
 mod enroll;
 mod history;
 mod tenant;
+mod trust;
 
 /// Where an event stands: its tenant's log, and the place in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +49,30 @@ pub fn apply(entities: &mut impl Entities, at: At, event: &Event) {
         }
         Event::RuntimeEnrolled(data) => enroll::enrolled(entities, at, data),
         Event::RuntimeRegistered(data) => enroll::registered(entities, data),
+        Event::RuntimeCertificateRenewed(data) => certificate::renewed(entities, at, data),
+        Event::RuntimeRecovered(data) => certificate::recovered(entities, at, data),
+        Event::RuntimeRecoveryRefused(data) => {
+            certificate::recovery_refused(entities, at, data);
+        }
+        Event::RuntimeRecoveryAllowed(data) => certificate::recovery_allowed(entities, data),
         Event::RuntimeActivated(data) => enroll::activated(entities, at, data),
         Event::RuntimeSuspended(data) => enroll::suspended(entities, data.runtime),
         Event::RuntimeResumed(data) => enroll::resumed(entities, data.runtime),
-        Event::RuntimeRevoked(data) => enroll::revoked(entities, data.runtime),
+        Event::RuntimeRevoked(data) => {
+            enroll::revoked(entities, data.runtime);
+            directive::forgotten(entities, data.runtime);
+        }
         Event::RuntimeAttached(data) => enroll::attached(entities, at, data),
-        Event::RuntimeDetached(data) => enroll::detached(entities, data),
+        Event::RuntimeDetached(data) => {
+            enroll::detached(entities, data);
+            directive::forgotten(entities, data.runtime);
+        }
+        Event::RuntimeKilled(data) => directive::killed(entities, at, data),
+        Event::RuntimeUnkilled(data) => directive::unkilled(entities, data.runtime),
+        Event::RuntimeLimited(data) => directive::limited(entities, at, data),
+        Event::RuntimeUnlimited(data) => directive::unlimited(entities, at, data),
+        Event::RuntimeCloned(data) => directive::cloned(entities, at, data),
+        Event::RuntimeCloneResolved(data) => directive::clone_resolved(entities, data.runtime),
         Event::RuntimesLost(data) => set_lost(entities, &data.runtimes, true),
         Event::RuntimesReturned(data) => set_lost(entities, &data.runtimes, false),
         Event::RuntimeHealthChanged(data) => with_runtime(entities, data.runtime, |runtime| {
@@ -69,6 +90,12 @@ pub fn apply(entities: &mut impl Entities, at: At, event: &Event) {
         Event::LogRestored(data) => history::restored(entities, at, data),
         Event::LogRangeLost(data) => history::range_lost(entities, data),
         Event::LogForked(data) => history::forked(entities, data),
+        Event::CaRotationPrepared(data) => trust::prepared(entities, at, data),
+        Event::CaRotationActivated(data) => trust::activated(entities, at, data),
+        Event::CaRotationRetired(data) => trust::retired(entities, at, data),
+        Event::CaRotationAborted(data) => trust::aborted(entities, at, data),
+        Event::TrustConfirmed(data) => trust::confirmed(entities, at, data),
+        Event::CertificateRevoked(data) => trust::certificate_revoked(entities, at, data),
         // These only say what happened.
         Event::EntitlementOverridden(_)
         | Event::QuotaDenied(_)

@@ -1,22 +1,26 @@
 //! What can be asked of a tenant's log. Ids, hashes and random bytes arrive inside the command.
 
 mod alarm;
+mod certificate;
 mod data;
+mod trust;
 
 use provost_protocol::{
     ProviderId, RuntimeId, TenantId, Timestamp, TokenId,
     entity::{Feature, Health, KeyPurpose, Mode, Role},
-    event::{Confirmation, ProviderSettings, Subject},
+    event::{Confirmation, ProviderSettings, Sighting, Subject},
     ids::AdminKeyId,
     verdict::Reason,
 };
 
 pub use self::alarm::Alarm;
+pub use self::certificate::{AllowRecovery, Recover, Renew, ReportCopy};
 pub use self::data::{
     Attach, AuditEntry, AuditPrior, Consume, CreateIndividual, CreateTenant, CreateToken, Enroll,
-    Grant, IssueLicense, Prior, Register, ReportHeld, Resolve,
+    Grant, IssueLicense, LimitRuntime, Prior, Register, ReportHeld, Resolve,
 };
-use crate::{EntityKey, grants::Caller};
+pub use self::trust::{ConfirmTrust, RotateCa};
+use crate::{EntityKey, grants::Caller, renewal::renewal_needs};
 
 /// A wish, to be granted by [`crate::decide`] or refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +73,25 @@ pub enum Command {
         reason: String,
     },
     RevokeRuntime {
+        runtime: RuntimeId,
+        reason: String,
+    },
+    KillRuntime {
+        runtime: RuntimeId,
+        reason: String,
+    },
+    LimitRuntime(LimitRuntime),
+    UnlimitRuntime {
+        runtime: RuntimeId,
+        feature: Feature,
+        reason: String,
+    },
+    /// Two copies of one runtime were seen alive.
+    ReportClone {
+        runtime: RuntimeId,
+        sightings: Vec<Sighting>,
+    },
+    ResolveClone {
         runtime: RuntimeId,
         reason: String,
     },
@@ -125,6 +148,21 @@ pub enum Command {
         role: Role,
         secret_sha256: String,
     },
+    Renew(Box<Renew>),
+    Recover(Box<Recover>),
+    ReportCopy(ReportCopy),
+    AllowRecovery(AllowRecovery),
+    RotateCa(RotateCa),
+    ConfirmTrust(ConfirmTrust),
+    RevokeCertificate {
+        runtime: RuntimeId,
+        serial: String,
+        reason: String,
+    },
+    RevokeRuntimes {
+        runtimes: Vec<RuntimeId>,
+        reason: String,
+    },
 }
 
 impl Command {
@@ -162,7 +200,13 @@ impl Command {
             | Self::SuspendRuntime { runtime, .. }
             | Self::ResumeRuntime { runtime, .. }
             | Self::RevokeRuntime { runtime, .. }
+            | Self::KillRuntime { runtime, .. }
+            | Self::UnlimitRuntime { runtime, .. }
             | Self::Detach { runtime } => runtimes(&[*runtime]),
+            Self::LimitRuntime(limit) => runtimes(&[limit.runtime]),
+            Self::ReportClone { runtime, .. } | Self::ResolveClone { runtime, .. } => {
+                vec![EntityKey::Runtime(*runtime), EntityKey::Copies(*runtime)]
+            }
             Self::Attach(attach) => runtimes(&[attach.runtime]),
             Self::AdmitIndividual { subject, .. } => vec![EntityKey::individual(subject)],
             Self::Resolve(resolve) => vec![
@@ -190,6 +234,24 @@ impl Command {
             }
             Self::CreateKey { kid, .. } => vec![EntityKey::Key(kid.clone())],
             Self::CreateAdminKey { key, .. } => vec![EntityKey::AdminKey(*key)],
+            Self::Renew(renew) => renewal_needs(renew.runtime),
+            Self::Recover(recover) => renewal_needs(recover.runtime),
+            Self::ReportCopy(report) => renewal_needs(report.runtime),
+            Self::AllowRecovery(allow) => renewal_needs(allow.runtime),
+            Self::RotateCa(_) => vec![EntityKey::Rotation],
+            Self::ConfirmTrust(confirm) => confirm
+                .runtimes
+                .iter()
+                .flat_map(|id| [EntityKey::Runtime(*id), EntityKey::Trust(*id)])
+                .collect(),
+            Self::RevokeCertificate {
+                runtime, serial, ..
+            } => vec![
+                EntityKey::Runtime(*runtime),
+                EntityKey::Certificates(*runtime),
+                EntityKey::RevokedCertificate(serial.to_ascii_lowercase()),
+            ],
+            Self::RevokeRuntimes { runtimes: ids, .. } => runtimes(ids),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 mod access;
 mod alarm;
+mod certificate;
 mod consume;
+mod directive;
 mod enroll;
 mod history;
 mod install;
@@ -10,6 +12,7 @@ mod report;
 mod resolve;
 mod runtime;
 mod tenant;
+mod trust;
 mod valid;
 
 use provost_protocol::{
@@ -21,7 +24,6 @@ use provost_protocol::{
 pub use self::consume::answer;
 use crate::{
     Command, Rejection, State,
-    grants::Caller,
     state::{RuntimeRecord, TenantRecord},
 };
 
@@ -50,6 +52,20 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Ev
             cnf,
             address,
         } => enroll::report_misuse(state, *token, cnf, address),
+        Command::Renew(renew) => certificate::renew(state, renew, now),
+        Command::Recover(recover) => certificate::recover(state, recover, now),
+        Command::ReportCopy(report) => certificate::report_copy(state, report, now),
+        Command::AllowRecovery(allow) => certificate::allow_recovery(state, allow, now),
+        Command::RotateCa(step) => trust::rotate(state, step),
+        Command::ConfirmTrust(confirm) => trust::confirm(state, confirm),
+        Command::RevokeCertificate {
+            runtime,
+            serial,
+            reason,
+        } => trust::revoke_certificate(state, *runtime, serial, reason),
+        Command::RevokeRuntimes { runtimes, reason } => {
+            trust::revoke_runtimes(state, runtimes, reason)
+        }
         Command::Register(register) => runtime::register(state, register),
         Command::Activate { runtime } => runtime::activate(state, *runtime),
         Command::ReportHealth {
@@ -60,6 +76,19 @@ pub fn decide(state: &State, command: &Command, now: Timestamp) -> Result<Vec<Ev
         Command::SuspendRuntime { runtime, reason } => runtime::suspend(state, *runtime, reason),
         Command::ResumeRuntime { runtime, reason } => runtime::resume(state, *runtime, reason),
         Command::RevokeRuntime { runtime, reason } => runtime::revoke(state, *runtime, reason),
+        Command::KillRuntime { runtime, reason } => directive::kill(state, *runtime, reason),
+        Command::LimitRuntime(wish) => directive::limit(state, wish, now),
+        Command::UnlimitRuntime {
+            runtime,
+            feature,
+            reason,
+        } => directive::unlimit(state, *runtime, feature, reason),
+        Command::ReportClone { runtime, sightings } => {
+            directive::report_clone(state, *runtime, sightings, now)
+        }
+        Command::ResolveClone { runtime, reason } => {
+            directive::resolve_clone(state, *runtime, reason)
+        }
         Command::Attach(attach) => runtime::attach(state, attach),
         Command::Detach { runtime } => runtime::detach(state, *runtime),
         Command::AdmitIndividual {
@@ -121,19 +150,4 @@ fn require_in_force(tenants: &[TenantStatus], runtime: RuntimeStatus) -> Result<
         return Err(Rejection::TenantSuspended);
     }
     Ok(())
-}
-
-/// The caller as this tenant's own log knows it, where it is the tenant's own: a command that was
-/// waiting while its runtime was revoked is decided by what is true, not by what it carries.
-fn refreshed(state: &State, caller: &Caller) -> Caller {
-    let mut caller = *caller;
-    if caller.tenant == state.tenant_id() {
-        if let Some(runtime) = state.runtime(caller.runtime) {
-            caller.status = runtime.status;
-        }
-        if let Some(tenant) = state.tenant() {
-            caller.tenant_status = tenant.status;
-        }
-    }
-    caller
 }

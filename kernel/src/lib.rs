@@ -8,8 +8,8 @@
 //! It does no I/O, reads no clock, draws no randomness, logs nothing and never waits: time, ids and
 //! hashes are parameters. It never knows what a product sells: a feature is a word.
 //!
-//! Besides the tenant there are small machines without a log: [`liveness`] of a runtime,
-//! [`session`] of a connection, [`desired`] state on both sides. One evaluator, [`check`], answers
+//! Besides the tenant there are small machines without a log: [`liveness`] of a runtime, its
+//! [`clones`], [`session`] of a connection, [`desired`] state on both sides. One evaluator, [`check`], answers
 //! on the kernel's side and, over a license, on the runtime's.
 //!
 //! ```
@@ -45,6 +45,7 @@
 
 mod apply;
 pub mod check;
+pub mod clones;
 pub mod command;
 mod decide;
 pub mod desired;
@@ -54,8 +55,10 @@ pub mod license;
 pub mod limits;
 pub mod liveness;
 mod rejection;
+pub mod renewal;
 pub mod session;
 pub mod state;
+pub mod trust;
 pub mod window;
 
 pub use apply::{At, apply};

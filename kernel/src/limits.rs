@@ -34,6 +34,16 @@ pub const TOKEN_TTL_MS_MAX: u64 = 90 * 24 * 60 * 60 * 1_000;
 /// answer bricks nobody: 15 minutes (architecture.md, section 4).
 pub const ENROLMENT_REPEAT_MS: u64 = 15 * 60 * 1_000;
 
+/// Certificates of one runtime in force at once: two overlap at a renewal, a third comes where an
+/// answer was lost, and a fourth leaves room for a recovery. Each stands in a revocation.
+pub const CERTIFICATES_MAX: usize = 4;
+
+/// An operator who lets a runtime recover is with it: a day leaves time for a machine to be sent.
+pub const RECOVERY_ALLOWED_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// A copy that keeps trying is told in the log so often: once an hour.
+pub const RECOVERY_ALARM_EVERY_MS: u64 = 60 * 60 * 1_000;
+
 /// For an individual's tenant a shared runtime acts for so long after a resolve: 12 hours
 /// (contract.md, section 2).
 pub const RESOLVE_SERVES_MS: u64 = 12 * 60 * 60 * 1_000;
@@ -87,6 +97,10 @@ pub const AUDIT_TYPE_BYTES_MAX: usize = 128;
 /// Clocks of runtimes differ by minutes where nobody keeps them; more is a fault to be seen.
 pub const EVENT_AHEAD_MS_MAX: u64 = 10 * 60 * 1_000;
 
+/// Runtimes revoked by one command: each is an event of at most a kilobyte with its reason, and one
+/// append takes them all.
+pub const REVOKED_AT_ONCE_MAX: u64 = 100;
+
 /// Runtimes named in one event: 500 of about 90 bytes stay below the envelope's 64 KiB.
 pub const RUNTIMES_PER_EVENT_MAX: usize = 500;
 
@@ -97,3 +111,13 @@ pub const EPOCHS_KEPT_MAX: usize = 256;
 /// Forks that one log remembers besides the last of each runtime: those of one incident, so that
 /// two runtimes with the same checkpoint are one event.
 pub const FORKS_KEPT_MAX: usize = 64;
+
+/// Features of one runtime that may be narrowed at once, at up to 300 bytes each: enough to calm
+/// every part of a product, and a desired state stays a few KiB.
+pub const DIRECTED_LIMITS_MAX: u64 = 16;
+
+/// Copies of a runtime are an alarm once an hour: two that take turns every second are one fact.
+pub const CLONED_EVERY_MS: u64 = 60 * 60 * 1_000;
+
+/// Copies named in one alarm.
+pub const SIGHTINGS_MAX: usize = 4;

@@ -40,6 +40,9 @@ pub enum Rejection {
     /// The runtime is revoked.
     #[error("the runtime is revoked")]
     RuntimeRevoked,
+    /// An operator killed the runtime.
+    #[error("the runtime is killed")]
+    RuntimeKilled,
     /// The runtime is neither the tenant's own nor attached to it.
     #[error("the runtime may not act for this tenant")]
     NotAttached,
@@ -82,6 +85,46 @@ pub enum Rejection {
     /// What was read has changed since.
     #[error("{0} has changed since it was read")]
     Stale(&'static str),
+    /// The step is not the next one of the rotation.
+    #[error("the rotation is not there: {0}")]
+    RotationPhase(&'static str),
+    /// Runtimes would not believe the new root.
+    #[error("{missing} active runtimes have not confirmed that they trust the new root")]
+    RotationNotAdopted {
+        /// How many.
+        missing: u64,
+    },
+    /// Runtimes would be shut out.
+    #[error("{cut_off} runtimes have a certificate of the old root that is still good")]
+    RotationInUse {
+        /// How many.
+        cut_off: u64,
+    },
+    /// The key that is to be certified is in use.
+    #[error("the request's key has a certificate in force: make a new key")]
+    KeyInUse,
+    /// As many certificates of the runtime are in force as may be.
+    #[error("too many certificates of the runtime are in force: one ends at {until}")]
+    CertificatesFull {
+        /// When the first of them ends.
+        until: provost_protocol::Timestamp,
+        /// In how many milliseconds that is.
+        retry_ms: u64,
+    },
+    /// A recovery's counter was used with another key, or a higher one was: a copy exists.
+    #[error("the recovery counter was used already")]
+    CounterUsed {
+        /// The counter that was shown.
+        counter: u64,
+        /// The highest that was used.
+        held: u64,
+    },
+    /// A recovery's counter leaves some out.
+    #[error("the recovery counter is not the next one")]
+    CounterAhead,
+    /// An operator's word is needed to recover.
+    #[error("the tenant's policy lets a runtime recover by an operator's word only")]
+    RecoveryNeedsOperator,
 }
 
 impl Rejection {
@@ -90,12 +133,15 @@ impl Rejection {
     pub const fn code(&self) -> Code {
         match self {
             Self::NotFound => Code::NotFound,
-            Self::Exists(_) | Self::Stale(_) => Code::Conflict,
+            Self::Exists(_) | Self::Stale(_) | Self::RotationPhase(_) => Code::Conflict,
+            Self::RotationNotAdopted { .. } => Code::RotationNotAdopted,
+            Self::RotationInUse { .. } => Code::RotationInUse,
             Self::Invalid { .. } | Self::TooMany { .. } => Code::Invalid,
             Self::Residency(_) => Code::Residency,
             Self::TenantSuspended => Code::TenantSuspended,
             Self::RuntimeSuspended => Code::RuntimeSuspended,
             Self::RuntimeRevoked => Code::RuntimeRevoked,
+            Self::RuntimeKilled => Code::RuntimeKilled,
             Self::NotAttached => Code::IdentityMismatch,
             Self::OtherPerson => Code::ExternalTokenRefused,
             // The license of an individual's tenant waits for the person, as a session does.
@@ -109,6 +155,19 @@ impl Rejection {
             Self::EventTypeReserved => Code::EventTypeReserved,
             Self::EventTimeRefused => Code::EventTimeRefused,
             Self::PayloadTooLarge { .. } => Code::PayloadTooLarge,
+            Self::KeyInUse => Code::CsrRefused,
+            Self::CertificatesFull { .. } => Code::RateLimited,
+            Self::CounterUsed { .. } | Self::CounterAhead => Code::RecoveryRefused,
+            Self::RecoveryNeedsOperator => Code::RecoveryNeedsOperator,
+        }
+    }
+
+    /// When to try again, in milliseconds, where time alone helps.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::CertificatesFull { retry_ms, .. } => Some(*retry_ms),
+            _ => None,
         }
     }
 

@@ -4,9 +4,12 @@
 //! keeps a committed and a pending one and publishes clones to readers. Nothing here survives a
 //! crash by itself: the store keeps each entity under [`EntityKey`]'s text form and gives it back.
 
+mod certificate;
+mod directives;
 mod history;
 mod key;
 mod record;
+mod trust;
 
 use std::sync::Arc;
 
@@ -18,6 +21,8 @@ use provost_protocol::{
 };
 
 pub use self::{
+    certificate::{CertificatesRecord, HeldCertificate, LastAnswer},
+    directives::{CopiesRecord, DirectivesRecord, Killed},
     history::{Held, HistoryRecord, Lost, Restore, WitnessRecord},
     key::{EntityKey, KeyError, subject_sha256},
     record::{
@@ -25,6 +30,7 @@ pub use self::{
         IndividualRecord, KeyRecord, LicenseHead, Provider, RuntimeRecord, TenantRecord,
         TokenRecord,
     },
+    trust::{RevokedCertificate, RotationPhase, RotationRecord, TrustRecord},
 };
 
 /// Where entities are read and written: a [`State`], or a store's projection.
@@ -196,6 +202,31 @@ impl State {
         Some(record)
     }
 
+    /// What operators direct a runtime to be: one of this tenant, or one attached to it.
+    #[must_use]
+    pub fn directives(&self, runtime: RuntimeId) -> Option<&DirectivesRecord> {
+        let Entity::Directives(record) = self.get(&EntityKey::Directives(runtime))? else {
+            return None;
+        };
+        Some(record)
+    }
+
+    /// Whether an operator killed a runtime of this tenant.
+    #[must_use]
+    pub fn is_killed(&self, runtime: RuntimeId) -> bool {
+        self.directives(runtime)
+            .is_some_and(|directives| directives.killed.is_some())
+    }
+
+    /// The copies of a runtime that were noticed, if there are any and they are loaded.
+    #[must_use]
+    pub fn copies(&self, runtime: RuntimeId) -> Option<&CopiesRecord> {
+        let Entity::Copies(record) = self.get(&EntityKey::Copies(runtime))? else {
+            return None;
+        };
+        Some(record)
+    }
+
     /// Which identity a person is, if that is loaded.
     #[must_use]
     pub fn identity_of(&self, subject: &Subject) -> Option<IdentityId> {
@@ -264,6 +295,33 @@ impl State {
     #[must_use]
     pub fn witness(&self, runtime: RuntimeId) -> Option<&WitnessRecord> {
         let Entity::Witness(record) = self.get(&EntityKey::Witness(runtime))? else {
+            return None;
+        };
+        Some(record)
+    }
+
+    /// The certificates of one runtime, if any was renewed or recovered and they are loaded.
+    #[must_use]
+    pub fn certificates(&self, runtime: RuntimeId) -> Option<&CertificatesRecord> {
+        let Entity::Certificates(record) = self.get(&EntityKey::Certificates(runtime))? else {
+            return None;
+        };
+        Some(record)
+    }
+
+    /// Where a rotation of the certificate authority stands, if there was one and it is loaded.
+    #[must_use]
+    pub fn rotation(&self) -> Option<&RotationRecord> {
+        let Entity::Rotation(record) = self.get(&EntityKey::Rotation)? else {
+            return None;
+        };
+        Some(record)
+    }
+
+    /// Which roots one runtime said it trusts, if it did and that is loaded.
+    #[must_use]
+    pub fn trust(&self, runtime: RuntimeId) -> Option<&TrustRecord> {
+        let Entity::Trust(record) = self.get(&EntityKey::Trust(runtime))? else {
             return None;
         };
         Some(record)

@@ -4,8 +4,8 @@ use provost_protocol::{
     RuntimeId, Timestamp,
     entity::{Feature, Limit, QUOTA_MAX, RuntimeStatus},
     event::{
-        Event, RuntimeCloneResolved, RuntimeCloned, RuntimeKilled, RuntimeLimited, RuntimeUnlimited,
-        Sighting,
+        Event, RuntimeCloneResolved, RuntimeCloned, RuntimeKilled, RuntimeLimited,
+        RuntimeUnlimited, Sighting,
     },
 };
 

@@ -52,6 +52,18 @@ pub enum EntityKey {
     History,
     /// What one runtime holds against the log.
     Witness(RuntimeId),
+    /// The certificates of one runtime, from its first renewal or recovery on.
+    Certificates(RuntimeId),
+    /// In the internal tenant's log: where a rotation of the certificate authority stands.
+    Rotation,
+    /// Which roots one runtime said it trusts.
+    Trust(RuntimeId),
+    /// One certificate that is refused though its runtime is not, by its serial number.
+    RevokedCertificate(String),
+    /// What operators direct one runtime to be.
+    Directives(RuntimeId),
+    /// The copies of one runtime that were noticed.
+    Copies(RuntimeId),
 }
 
 /// Why a text is not the name of an entity.
@@ -108,7 +120,8 @@ impl EntityKey {
             | Self::Entitlement { .. }
             | Self::Counter { .. }
             | Self::Provider(_)
-            | Self::Attachment(_) => true,
+            | Self::Attachment(_)
+            | Self::Directives(_) => true,
             Self::Runtime(_)
             | Self::Identity(_)
             | Self::Subject(_)
@@ -119,7 +132,12 @@ impl EntityKey {
             | Self::Individual(_)
             | Self::Key(_)
             | Self::History
-            | Self::Witness(_) => false,
+            | Self::Witness(_)
+            | Self::Copies(_)
+            | Self::Certificates(_)
+            | Self::Rotation
+            | Self::Trust(_)
+            | Self::RevokedCertificate(_) => false,
         }
     }
 
@@ -143,6 +161,12 @@ impl EntityKey {
             Self::Key(_) => "key",
             Self::History => HISTORY,
             Self::Witness(_) => "witness",
+            Self::Directives(_) => "directives",
+            Self::Copies(_) => "copies",
+            Self::Certificates(_) => "certificates",
+            Self::Rotation => ROTATION,
+            Self::Trust(_) => "trust",
+            Self::RevokedCertificate(_) => "revoked-certificate",
         }
     }
 
@@ -161,7 +185,7 @@ impl fmt::Display for EntityKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/", self.kind())?;
         match self {
-            Self::Tenant | Self::History => f.write_str("self"),
+            Self::Tenant | Self::History | Self::Rotation => f.write_str("self"),
             Self::Entitlement { feature, runtime } | Self::Counter { feature, runtime } => {
                 // No feature holds a `@`, so the runtime after it is never taken for a resource.
                 match runtime {
@@ -170,15 +194,21 @@ impl fmt::Display for EntityKey {
                 }
             }
             Self::Provider(id) => write!(f, "{id}"),
-            Self::Attachment(id) | Self::Runtime(id) | Self::License(id) | Self::Witness(id) => {
-                write!(f, "{id}")
-            }
+            Self::Attachment(id)
+            | Self::Runtime(id)
+            | Self::License(id)
+            | Self::Witness(id)
+            | Self::Directives(id)
+            | Self::Copies(id)
+            | Self::Certificates(id)
+            | Self::Trust(id) => write!(f, "{id}"),
             Self::Identity(id) => write!(f, "{id}"),
             Self::Subject(hash) | Self::Individual(hash) => write_hex(f, hash),
             Self::Token(id) => write!(f, "{id}"),
             Self::Enrolment(id, cnf) => write!(f, "{id}/{cnf}"),
             Self::AdminKey(id) => write!(f, "{id}"),
             Self::Key(kid) => f.write_str(kid),
+            Self::RevokedCertificate(serial) => f.write_str(serial),
         }
     }
 }
@@ -219,6 +249,12 @@ fn parse(text: &str) -> Option<EntityKey> {
         "key" => EntityKey::Key(id.to_owned()),
         HISTORY => (id == "self").then_some(EntityKey::History)?,
         "witness" => EntityKey::Witness(id.parse().ok()?),
+        "directives" => EntityKey::Directives(id.parse().ok()?),
+        "copies" => EntityKey::Copies(id.parse().ok()?),
+        "certificates" => EntityKey::Certificates(id.parse().ok()?),
+        ROTATION => (id == "self").then_some(EntityKey::Rotation)?,
+        "trust" => EntityKey::Trust(id.parse().ok()?),
+        "revoked-certificate" => EntityKey::RevokedCertificate(id.to_owned()),
         _ => return None,
     };
     Some(key)
@@ -258,6 +294,9 @@ const TENANT: &str = "tenant";
 /// The kind of the one entity that a log with a history of its own has.
 const HISTORY: &str = "history";
 
+/// The kind of the one entity that says which root is active.
+const ROTATION: &str = "rotation";
+
 #[cfg(test)]
 mod tests {
     use provost_protocol::Timestamp;
@@ -287,6 +326,12 @@ mod tests {
             EntityKey::Key("0123456789abcdef".to_owned()),
             EntityKey::History,
             EntityKey::Witness(runtime),
+            EntityKey::Directives(runtime),
+            EntityKey::Copies(runtime),
+            EntityKey::Certificates(runtime),
+            EntityKey::Rotation,
+            EntityKey::Trust(runtime),
+            EntityKey::RevokedCertificate("0f".repeat(16)),
         ];
         for key in keys {
             assert_eq!(key.to_string().parse(), Ok(key.clone()), "{key}");

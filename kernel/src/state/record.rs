@@ -13,7 +13,10 @@ use provost_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{HistoryRecord, WitnessRecord};
+use super::{
+    CertificatesRecord, CopiesRecord, DirectivesRecord, HistoryRecord, RevokedCertificate, RotationRecord, TrustRecord,
+    WitnessRecord,
+};
 use crate::{license::Sequence, limits::REVISIONS_PER_EPOCH};
 
 /// Any entity. Append-only: the variant's number stands in every stored value.
@@ -37,6 +40,12 @@ pub enum Entity {
     Key(KeyRecord),
     History(HistoryRecord),
     Witness(WitnessRecord),
+    Certificates(Box<CertificatesRecord>),
+    Rotation(Box<RotationRecord>),
+    Trust(TrustRecord),
+    RevokedCertificate(RevokedCertificate),
+    Directives(DirectivesRecord),
+    Copies(CopiesRecord),
 }
 
 /// The tenant itself.

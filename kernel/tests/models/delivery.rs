@@ -278,7 +278,10 @@ impl Model {
         }
         assert_eq!(self.held.revision(), revision, "disk first");
         let confirmed = self.kernel.state.runtime(runtime_id(1)).unwrap();
-        assert!(confirmed.confirmed_revision <= self.highest, "said and not done");
+        assert!(
+            confirmed.confirmed_revision <= self.highest,
+            "said and not done"
+        );
     }
 
     /// The storm is over: one session, in which all comes.

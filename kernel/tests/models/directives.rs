@@ -99,7 +99,11 @@ fn a_killed_runtime_is_denied_everything_until_it_is_resumed() {
     grant(&mut world, "x", Limit::Unlimited);
     let before = world.state.revision();
     assert_eq!(kinds(&world.run(&kill()).unwrap()), ["runtime.killed"]);
-    assert_eq!(world.state.revision(), before + 1, "its runtimes hear of it");
+    assert_eq!(
+        world.state.revision(),
+        before + 1,
+        "its runtimes hear of it"
+    );
     assert_eq!(world.run(&kill()).unwrap(), [], "killed is killed");
     assert_eq!(ask(&world, "x", None).reason, Reason::Killed);
     assert_eq!(ask(&world, "x", Some(1)).reason, Reason::Killed);
@@ -155,17 +159,13 @@ fn a_limit_covers_its_feature_and_a_limit_with_a_resource_only_that() {
         .unwrap();
     assert_eq!(ask(&world, "x:pdf", None).reason, Reason::FeatureOff);
     assert!(ask(&world, "x:csv", None).allowed && ask(&world, "x", None).allowed);
-    world
-        .run(&limit(&world, "x", Limit::Quota(2), 1))
-        .unwrap();
+    world.run(&limit(&world, "x", Limit::Quota(2), 1)).unwrap();
     for text in ["x", "x:csv"] {
         let limits = ask(&world, text, None).limits.unwrap();
         assert_eq!(limits.quota, Some(2), "{text}");
     }
     assert!(ask(&world, "y", None).allowed, "another feature");
-    world
-        .run(&limit(&world, "y", Limit::Quota(0), 1))
-        .unwrap();
+    world.run(&limit(&world, "y", Limit::Quota(0), 1)).unwrap();
     assert_eq!(ask(&world, "y", None).reason, Reason::FeatureOff);
 }
 
@@ -173,14 +173,10 @@ fn a_limit_covers_its_feature_and_a_limit_with_a_resource_only_that() {
 fn a_limit_ends_with_its_time_and_its_record_with_the_next_change() {
     let mut world = world();
     grant(&mut world, "x", Limit::Quota(100));
-    world
-        .run(&limit(&world, "x", Limit::Quota(2), 1))
-        .unwrap();
+    world.run(&limit(&world, "x", Limit::Quota(2), 1)).unwrap();
     world.now = world.now.plus_millis(3_600_000);
     assert_eq!(ask(&world, "x", None).limits.unwrap().quota, Some(100));
-    world
-        .run(&limit(&world, "z", Limit::Quota(2), 1))
-        .unwrap();
+    world.run(&limit(&world, "z", Limit::Quota(2), 1)).unwrap();
     let held = &world.state.directives(runtime_id(1)).unwrap().limits;
     assert_eq!(held.len(), 1);
     world.run(&unlimit("z")).unwrap();
@@ -198,7 +194,10 @@ fn a_limit_that_narrows_nothing_or_has_ended_is_refused() {
         (Limit::Quota(1), 0),
     ] {
         let refused = world.run(&limit(&world.clone(), "x", value, hours));
-        assert!(matches!(refused, Err(Rejection::Invalid { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Rejection::Invalid { .. })),
+            "{refused:?}"
+        );
     }
     let once = limit(&world, "x", Limit::Quota(1), 1);
     assert_eq!(world.run(&once).unwrap().len(), 1);
@@ -208,12 +207,19 @@ fn a_limit_that_narrows_nothing_or_has_ended_is_refused() {
         world.run(&more).unwrap();
     }
     let surplus = limit(&world, "g", Limit::Quota(1), 1);
-    assert!(matches!(world.run(&surplus), Err(Rejection::TooMany { .. })));
+    assert!(matches!(
+        world.run(&surplus),
+        Err(Rejection::TooMany { .. })
+    ));
     let again = limit(&world, "x", Limit::Quota(2), 1);
     assert_eq!(world.run(&again).unwrap().len(), 1, "replaced");
     world.now = world.now.plus_millis(3_600_000);
     let freed = limit(&world, "g", Limit::Quota(1), 1);
-    assert_eq!(world.run(&freed).unwrap().len(), 1, "ended ones count no more");
+    assert_eq!(
+        world.run(&freed).unwrap().len(),
+        1,
+        "ended ones count no more"
+    );
 }
 
 #[test]
@@ -247,7 +253,11 @@ fn copies_are_an_alarm_once_an_hour_until_an_operator_resolves_them() {
     assert_eq!(world.run(&resolve).unwrap(), []);
     assert_eq!(world.state.copies(runtime_id(1)), None);
     assert_eq!(world.run(&report).unwrap().len(), 1, "seen again");
-    assert_eq!(world.state.revision(), before, "nothing a runtime should know");
+    assert_eq!(
+        world.state.revision(),
+        before,
+        "nothing a runtime should know"
+    );
 }
 
 proptest! {

@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use provost_kernel::{
     Caller, Command, Entities, Entity, EntityKey, State, apply,
-    command::{
-        Attach, Consume, Grant, IssueLicense, LimitRuntime, Register, ReportHeld, Resolve,
-    },
+    command::{Attach, Consume, Grant, IssueLicense, LimitRuntime, Register, ReportHeld, Resolve},
     license::next_sequence,
     state::Held,
 };
@@ -193,7 +191,10 @@ fn command(world: &World, (kind, a, b, n): Pick) -> Command {
 }
 
 fn directive(world: &World, (a, b, n): (u8, u8, u64)) -> Command {
-    let (runtime, reason) = (runtime_id([1, 2, 8][usize::from(a % 3)]), "because".to_owned());
+    let (runtime, reason) = (
+        runtime_id([1, 2, 8][usize::from(a % 3)]),
+        "because".to_owned(),
+    );
     let feature = Feature::parse(["x", "x:y"][usize::from(b % 2)]).unwrap();
     let sighting = |address: u8| Sighting {
         address: format!("192.0.2.{address}:7"),
