@@ -1,17 +1,18 @@
 //! Where every tenant and every live runtime is found, and woken.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use provost_kernel::{Command, EntityKey};
-use provost_protocol::{RuntimeId, TenantId};
+use provost_protocol::{RuntimeId, TenantId, entity::RuntimeType};
 
-use self::slots::Slots;
+use self::{lost::Lost, slots::Slots};
 use crate::{
     Executed, Guardian, House, LiveRuntime, Meta, RestartPolicy, RuntimeHandle, Spawner,
     TenantError, TenantHandle,
@@ -19,6 +20,7 @@ use crate::{
 };
 
 mod birth;
+mod lost;
 mod slots;
 mod watch;
 
@@ -39,6 +41,9 @@ pub(crate) struct Shared {
     policy: RestartPolicy,
     tenants: Slots<TenantId, TenantHandle>,
     runtimes: Slots<(TenantId, RuntimeId), RuntimeHandle>,
+    lost: Lost,
+    /// Runtimes that the log called active at the start: expected back until they are swept.
+    expected: AtomicUsize,
 }
 
 impl Directory {
@@ -59,6 +64,8 @@ impl Directory {
             policy,
             tenants: Slots::new(TenantHandle::is_asleep),
             runtimes: Slots::new(RuntimeHandle::is_asleep),
+            lost: Lost::default(),
+            expected: AtomicUsize::new(0),
         };
         Self {
             shared: Arc::new(shared),
@@ -164,10 +171,18 @@ impl Directory {
         awake.iter().map(RuntimeHandle::live).collect()
     }
 
-    /// How many runtimes are alive here, or lately were.
+    /// How many runtimes are alive here, lately were, or are expected back after a start.
     #[must_use]
     pub fn fleet_size(&self) -> usize {
-        self.shared.runtimes.len()
+        let expected = self.shared.expected.load(Ordering::Relaxed);
+        self.shared.runtimes.len().max(expected)
+    }
+
+    /// How many runtimes of each type were lost since the start and have not come back; besides
+    /// those, [`fleet`](Self::fleet) holds the lost whose connection is still open.
+    #[must_use]
+    pub fn lost(&self) -> BTreeMap<RuntimeType, usize> {
+        self.shared.lost.counts()
     }
 
     /// How many tenants are awake.

@@ -6,10 +6,11 @@
 
 mod actor;
 mod checkpoints;
+mod copies;
 mod handle;
 mod silence;
 
-pub use self::handle::{BeatAnswer, LiveRuntime, Opened, RuntimeHandle};
+pub use self::handle::{BeatAnswer, LiveRuntime, Opened, Opening, RuntimeHandle};
 pub(crate) use self::{
     actor::{Fleet, RuntimeActor},
     handle::Live,

@@ -26,5 +26,5 @@ pub use self::{
     error::TenantError,
     handle::TenantHandle,
     license::license_document,
-    message::{AuditItem, Executed, Meta},
+    message::{AuditItem, Executed, Guard, Meta},
 };

@@ -19,6 +19,9 @@ pub(crate) const LICENSE_REFUSED: &str = "connector.license-refused";
 /// The kernel's log contradicts a checkpoint it signed: an alarm.
 pub(crate) const LOG_FORKED: &str = "connector.log-forked";
 
+/// A kill of the runtime was obeyed; the payload says what became of the hook.
+pub(crate) const KILLED: &str = "connector.killed";
+
 /// An audit event of the runtime, as bytes fit to be spooled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SpoolEvent {

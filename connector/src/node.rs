@@ -3,6 +3,7 @@
 mod audit;
 mod calls;
 mod courier;
+mod kill;
 mod licenses;
 mod upkeep;
 mod verdict;
@@ -15,6 +16,7 @@ use tracing::error;
 
 pub(crate) use calls::{new_token, sha256_hex};
 pub(crate) use courier::Courier;
+pub(crate) use kill::obey_kills;
 pub(crate) use licenses::Pulls;
 pub(crate) use upkeep::upkeep;
 pub(crate) use verdict::Asked;

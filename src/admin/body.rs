@@ -43,6 +43,42 @@ pub struct Reason {
     pub reason: String,
 }
 
+/// Takes a step of the rotation of the certificate authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateCa {
+    /// Which.
+    pub step: CaStep,
+    /// Goes on though runtimes may be cut off.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// A step of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CaStep {
+    /// Makes the next root, and tells runtimes to trust it.
+    Prepare,
+    /// Signs with the next root.
+    Activate,
+    /// Trusts the old root no more.
+    Retire,
+    /// Gives up a root that was prepared.
+    Abort,
+}
+
+/// Revokes one certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeCertificate {
+    /// Its serial number, hex, as `runtime show` prints it.
+    pub serial: String,
+    /// In the operator's words; may be empty.
+    #[serde(default)]
+    pub reason: String,
+}
+
 /// Creates an enrolment token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +117,22 @@ pub struct SetEntitlement {
     /// Until when; absent: without end.
     #[serde(default)]
     pub valid_until: Option<Timestamp>,
+}
+
+/// Narrows what a runtime may do for a while. Setting again replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetLimit {
+    /// What: a dotted key, with a resource after a colon for that one only.
+    #[schema(value_type = String)]
+    pub feature: Feature,
+    /// To how much at most: a number, or `false`.
+    pub limit: LimitValue,
+    /// Until when.
+    pub until: Timestamp,
+    /// In the operator's words; may be empty.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// How much an entitlement allows, as people write it: a number, `true`, `false` or `"unlimited"`.

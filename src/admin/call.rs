@@ -149,7 +149,10 @@ impl Call {
         let wanted = self.if_match.clone()?;
         let holds = move |state: &State| {
             let current = tag(state);
-            let named = |tags: &str| tags.split(',').any(|tag| Some(tag.trim()) == current.as_deref());
+            let named = |tags: &str| {
+                tags.split(',')
+                    .any(|tag| Some(tag.trim()) == current.as_deref())
+            };
             current.is_some() && (wanted.trim() == "*" || named(&wanted))
         };
         Some(Guard::new(holds))

@@ -118,19 +118,14 @@ async fn require_acting(
     tenant: TenantId,
     runtime: RuntimeId,
 ) -> Result<(), Refusal> {
-    let keys = vec![
-        EntityKey::Runtime(runtime),
-        EntityKey::Attachment(runtime),
-    ];
+    let keys = vec![EntityKey::Runtime(runtime), EntityKey::Attachment(runtime)];
     let found = admin.backend().entities(tenant, keys).await?;
     let acts = found.iter().any(|(_, entity)| entity.is_some());
     acts.then_some(()).ok_or_else(Refusal::not_found)
 }
 
 async fn answer(admin: &Admin, tenant: TenantId, runtime: RuntimeId) -> Result<Answer, Refusal> {
-    let found = admin
-        .entity(tenant, EntityKey::Directives(runtime))
-        .await?;
+    let found = admin.entity(tenant, EntityKey::Directives(runtime)).await?;
     let record = directives_in(found.as_deref());
     let view = Directives::new(runtime, record, admin.now());
     Ok(Answer::ok(&view)?.tagged(tag(runtime, record)?))

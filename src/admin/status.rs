@@ -184,7 +184,10 @@ mod tests {
         let count = |runtime_type, liveness| {
             let these =
                 |one: &&FleetCount| (one.runtime_type, one.liveness) == (runtime_type, liveness);
-            counts(&fleet, &lost).iter().find(these).map(|one| one.count)
+            counts(&fleet, &lost)
+                .iter()
+                .find(these)
+                .map(|one| one.count)
         };
         assert_eq!(count(RuntimeType::App, Liveness::Online), Some(2));
         assert_eq!(count(RuntimeType::App, Liveness::Lost), Some(0));

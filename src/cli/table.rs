@@ -155,7 +155,10 @@ impl Shown for view::Runtime {
             fields.extend(copies.sightings.iter().map(|copy| {
                 let (serial, generation) = (&copy.serial, copy.generation);
                 let seen = when(copy.seen, now);
-                let text = format!("{} session {generation}, serial {serial}, {seen}", copy.address);
+                let text = format!(
+                    "{} session {generation}, serial {serial}, {seen}",
+                    copy.address
+                );
                 ("copy", text)
             }));
         }
@@ -206,7 +209,10 @@ impl Shown for view::Directives {
 
 fn killed(killed: Option<&view::Killed>, now: Timestamp) -> Option<(&'static str, String)> {
     let killed = killed?;
-    Some(("KILLED", format!("{} {}", when(killed.since, now), killed.reason)))
+    Some((
+        "KILLED",
+        format!("{} {}", when(killed.since, now), killed.reason),
+    ))
 }
 
 fn directed(limit: &view::DirectedLimit, now: Timestamp) -> (&'static str, String) {

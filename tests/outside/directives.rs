@@ -137,7 +137,10 @@ async fn a_killed_runtime_denies_everything_through_every_restart_until_it_is_re
     let now = kernel
         .get(&format!("/v1/tenants/{tenant}/licenses/{runtime}"))
         .await;
-    assert_eq!(now.json["seq"], license.json["seq"], "no license for the killed");
+    assert_eq!(
+        now.json["seq"], license.json["seq"],
+        "no license for the killed"
+    );
 
     kernel
         .post(&format!("{}/resume", path_of(&tenant, &runtime)), json!({}))
@@ -202,7 +205,11 @@ async fn two_copies_of_one_connector_are_both_named() {
     let kernel = Kernel::start().await;
     let tenant = kernel.company().await;
     let connector = Connector::start_as(&kernel, &tenant, "on_prem").await;
-    let runtime = connector.try_get("/status").await.unwrap().str("runtime_id");
+    let runtime = connector
+        .try_get("/status")
+        .await
+        .unwrap()
+        .str("runtime_id");
     let shown = kernel.get(&path_of(&tenant, &runtime)).await;
     assert_eq!(shown.json["copies"], Value::Null);
 

@@ -9,7 +9,7 @@ use provost_kernel::{
 };
 use provost_protocol::{
     RuntimeId, TenantId,
-    entity::{Liveness, RuntimeStatus},
+    entity::{Liveness, RuntimeStatus, RuntimeType, SecurityLevel},
 };
 
 use super::{Directory, WeakDirectory};
@@ -32,9 +32,15 @@ struct Counted(WeakDirectory);
 
 impl Fleet for Counted {
     fn size(&self) -> u64 {
-        let directory = self.0.upgrade();
-        let count = directory.map_or(0, |shared| shared.runtimes.len());
+        let directory = Directory::from_weak(&self.0);
+        let count = directory.map_or(0, |directory| directory.fleet_size());
         u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    fn lost(&self, key: (TenantId, RuntimeId), runtime_type: RuntimeType) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.lost.note(key, runtime_type);
+        }
     }
 }
 
@@ -72,9 +78,11 @@ pub(super) async fn runtime(
     let record = state.runtime(id);
     let lost = record.is_none_or(|record| record.lost);
     let status = record.map_or(RuntimeStatus::Revoked, |record| record.status);
+    let level = state.tenant().map(|tenant| tenant.policies.security_level);
     let shown = live.look();
+    found.shared.lost.forget(&(tenant.id(), id));
     let fleet = Counted(directory);
-    let rhythm = Rhythm::for_fleet(fleet.size(), 0);
+    let rhythm = Rhythm::for_fleet(fleet.size(), level.unwrap_or(SecurityLevel::Standard));
     let house = Arc::clone(found.house());
     Ok(RuntimeActor {
         id,
@@ -90,6 +98,7 @@ pub(super) async fn runtime(
         status,
         health_reported: None,
         checkpoints: Default::default(),
+        copies: Default::default(),
     })
 }
 

@@ -1,17 +1,18 @@
 //! What nobody asks for and must happen all the same: deadlines of sleeping tenants, and runtimes
 //! that did not come back after a restart.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use provost_kernel::{Command, liveness::Rhythm};
+use provost_kernel::{Command, State, liveness::Rhythm};
 use provost_protocol::{
     CorrelationId, RuntimeId, TenantId,
+    entity::SecurityLevel,
     envelope::{ActorRef, Source},
 };
 use provost_store::ReadError;
 
 use super::Directory;
-use crate::{Meta, TenantError};
+use crate::{Meta, TenantError, wheel::TICK};
 
 impl Directory {
     /// Wakes the tenants whose deadline has come; says how many.
@@ -41,60 +42,106 @@ impl Directory {
         Ok(woken)
     }
 
-    /// How long after a start nobody may be called lost: a full grace of the whole fleet.
+    /// How long after a start nobody may be called lost: a full grace of the whole fleet. From here
+    /// to the [`sweep`](Self::sweep) the fleet counts as large as the log says: whoever comes back
+    /// is borne for as long as it was told before the start.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn grace_after_start(&self) -> Result<Duration, ReadError> {
-        let mut fleet = 0_u64;
+        let mut fleet = 0_usize;
         let mut after = None;
         loop {
             let page = self.house().backend.online(after, PAGE).await?;
-            fleet += u64::try_from(page.len()).unwrap_or(u64::MAX);
+            fleet += page.len();
             match page.last() {
                 Some(last) if page.len() == PAGE => after = Some(*last),
-                _ => return Ok(Duration::from_millis(Rhythm::for_fleet(fleet, 0).grace_ms)),
+                _ => break,
             }
         }
+        self.shared.expected.store(fleet, Ordering::Relaxed);
+        let fleet = u64::try_from(fleet).unwrap_or(u64::MAX);
+        let rhythm = Rhythm::for_fleet(fleet, SecurityLevel::Standard);
+        Ok(Duration::from_millis(rhythm.grace_ms))
     }
 
-    /// Marks as lost what the log calls active and nobody has heard of since the start. Called
-    /// once, [`grace_after_start`](Self::grace_after_start) after it. Says how many.
+    /// Waits for a full grace since the start, then marks as lost who did not come back. Says how
+    /// many.
+    ///
+    /// It is waited in ticks: while the kernel slept it was deaf, and nobody could come back.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn sweep_after_grace(&self) -> Result<usize, ReadError> {
+        let grace = self.grace_after_start().await?;
+        for _ in 0..=grace.as_secs() {
+            tokio::time::sleep(TICK).await;
+        }
+        self.sweep().await
+    }
+
+    /// Marks as lost what the log calls active and nobody has heard of since the start: those of
+    /// one tenant together. Called once, [`grace_after_start`](Self::grace_after_start) after it.
+    /// Says how many.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn sweep(&self) -> Result<usize, ReadError> {
         let mut lost = 0;
         let mut after = None;
+        let mut silent: Vec<(TenantId, RuntimeId)> = Vec::new();
         loop {
             let page = self.house().backend.online(after, PAGE).await?;
             after = page.last().copied();
             let full = page.len() == PAGE;
-            let silent: Vec<(TenantId, RuntimeId)> = page
+            let unheard = page
                 .into_iter()
-                .filter(|(tenant, runtime)| self.alive(*tenant, *runtime).is_none())
-                .collect();
+                .filter(|(tenant, runtime)| self.alive(*tenant, *runtime).is_none());
+            silent.extend(unheard);
+            // The index is in the order of tenants: the last one's may go on in the next page.
+            let open = match silent.last().filter(|_| full && silent.len() < SILENT_MAX) {
+                Some((last, _)) => silent.partition_point(|(tenant, _)| tenant < last),
+                None => silent.len(),
+            };
+            let rest = silent.split_off(open);
             for of_one_tenant in silent.chunk_by(|one, other| one.0 == other.0) {
                 let runtimes: Vec<RuntimeId> = of_one_tenant.iter().map(|pair| pair.1).collect();
-                let (tenant, count) = (of_one_tenant[0].0, runtimes.len());
-                match self.mark_lost(tenant, runtimes).await {
-                    Ok(()) => lost += count,
-                    Err(error) => {
-                        tracing::warn!(tenant.id = %tenant, %error, "silent runtimes were not marked as lost")
-                    }
-                }
+                lost += self.mark_lost(of_one_tenant[0].0, runtimes).await;
             }
+            silent = rest;
             if !full {
+                self.shared.expected.store(0, Ordering::Relaxed);
                 return Ok(lost);
             }
         }
     }
 
-    async fn mark_lost(
+    /// Says how many were marked; what could not be written is left for the next start.
+    async fn mark_lost(&self, tenant: TenantId, mut runtimes: Vec<RuntimeId>) -> usize {
+        // Whoever came back while the index was read is heard.
+        runtimes.retain(|runtime| self.alive(tenant, *runtime).is_none());
+        let count = runtimes.len();
+        match self.try_mark_lost(tenant, &runtimes).await {
+            Ok(state) => {
+                let found = runtimes.iter().filter_map(|id| state.runtime(*id));
+                for record in found.filter(|record| record.lost) {
+                    let key = (tenant, record.id);
+                    self.shared.lost.note(key, record.runtime_type);
+                }
+                count
+            }
+            Err(error) => {
+                tracing::warn!(tenant.id = %tenant, %error, "silent runtimes were not marked as lost");
+                0
+            }
+        }
+    }
+
+    async fn try_mark_lost(
         &self,
         tenant: TenantId,
-        runtimes: Vec<RuntimeId>,
-    ) -> Result<(), TenantError> {
+        runtimes: &[RuntimeId],
+    ) -> Result<State, TenantError> {
         let house = self.house();
         let meta = Meta {
             actor: ActorRef::system(),
@@ -103,10 +150,9 @@ impl Directory {
             idempotency: None,
         };
         let handle = self.tenant(tenant).await?;
-        handle
-            .execute(Command::MarkLost { runtimes }, meta)
-            .await
-            .map(drop)
+        let runtimes = runtimes.to_vec();
+        let executed = handle.execute(Command::MarkLost { runtimes }, meta).await?;
+        Ok(executed.state)
     }
 }
 
@@ -115,3 +161,7 @@ const DUE_MAX: usize = 256;
 
 /// Runtimes read at once: a page is some 20 KiB.
 const PAGE: usize = 256;
+
+/// Runtimes of one tenant that are marked at once: more are several events in any case, and all of
+/// them are loaded for it.
+const SILENT_MAX: usize = 2_000;

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use provost_kernel::{
     Command, EntityKey,
+    clones::Copies,
     liveness::{Pulse, Rhythm},
 };
 use provost_protocol::{
     CorrelationId, RuntimeId, TenantId, Timestamp,
-    entity::{Health, RuntimeStatus},
+    entity::{Health, RuntimeStatus, RuntimeType, SecurityLevel},
     envelope::{ActorRef, Source},
 };
 
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 
 use super::{
     checkpoints::Checkpoints,
-    handle::{BeatAnswer, Live, Opened},
+    handle::{BeatAnswer, Live, Opened, Opening},
     silence::LOST_AGAIN_MS,
 };
 use crate::{
@@ -40,15 +41,20 @@ pub(crate) struct RuntimeActor {
     pub(crate) session: Option<u64>,
     pub(crate) health_reported: Option<Timestamp>,
     pub(crate) checkpoints: Checkpoints,
+    /// Who came of late in this runtime's name.
+    pub(crate) copies: Copies,
     /// What the log said last of its status: the view says nothing while its tenant is rebuilt.
     pub(crate) status: RuntimeStatus,
     /// Keeps the tenant awake: what this actor sees is its view, and it reports there.
     pub(crate) _awake: watch::Receiver<u64>,
 }
 
-/// Says how large the fleet is.
+/// Says how large the fleet is, and hears who is lost.
 pub(crate) trait Fleet: std::fmt::Debug {
     fn size(&self) -> u64;
+
+    /// A lost runtime costs no actor any more; only its number is shown.
+    fn lost(&self, key: (TenantId, RuntimeId), runtime_type: RuntimeType);
 }
 
 /// A heartbeat.
@@ -63,10 +69,7 @@ pub(crate) struct Beat {
 /// A session begins.
 #[derive(Debug, Message)]
 #[rtype(result = "Opened")]
-pub(crate) struct OpenSession {
-    pub(super) last_generation: u64,
-    pub(super) address: SocketAddr,
-}
+pub(crate) struct OpenSession(pub(super) Opening);
 
 /// A session has ended.
 #[derive(Debug, Message)]
@@ -117,7 +120,7 @@ impl RuntimeActor {
         }
     }
 
-    fn key(&self) -> (TenantId, RuntimeId) {
+    pub(super) fn key(&self) -> (TenantId, RuntimeId) {
         (self.tenant.id(), self.id)
     }
 
@@ -140,7 +143,7 @@ impl RuntimeActor {
         });
     }
 
-    fn meta(&self) -> Meta {
+    pub(super) fn meta(&self) -> Meta {
         let now = self.house.clock.now();
         Meta {
             actor: ActorRef::runtime(self.id),
@@ -156,8 +159,8 @@ impl RuntimeActor {
         let seed = seed
             .iter()
             .fold(0_u64, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
-        self.pulse
-            .set_rhythm(Rhythm::for_fleet(self.fleet.size(), seed));
+        let rhythm = Rhythm::for_fleet(self.fleet.size(), self.security_level());
+        self.pulse.set_rhythm(rhythm.spread(seed));
         self.pulse.beat(self.house.clock.now());
         // By what the log says, not by what was said: a word that was dropped is said again.
         match self.is_lost_in_log() {
@@ -167,6 +170,14 @@ impl RuntimeActor {
         }
         self.schedule();
         self.show();
+    }
+
+    fn security_level(&self) -> SecurityLevel {
+        let view = self.tenant.view();
+        let tenant = view.tenant();
+        tenant.map_or(SecurityLevel::Standard, |tenant| {
+            tenant.policies.security_level
+        })
     }
 
     /// Health is for the log at most once a minute; `kernel` says when.
@@ -249,13 +260,14 @@ answers!(RuntimeActor: OpenSession);
 impl Handler<OpenSession> for RuntimeActor {
     type Result = actix::MessageResult<OpenSession>;
 
-    fn handle(&mut self, open: OpenSession, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, OpenSession(open): OpenSession, ctx: &mut Self::Context) -> Self::Result {
         let held = *self.live.generation.borrow();
         let generation = held
             .max(open.last_generation.min(GENERATION_CLAIMED_MAX))
             .saturating_add(1);
         self.live.generation.send_replace(generation);
         self.session = Some(generation);
+        self.look_for_copies(&open, generation, ctx);
         self.alive(ctx);
         self.live.change(|live| {
             live.connected = true;

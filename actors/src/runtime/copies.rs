@@ -72,7 +72,10 @@ impl RuntimeActor {
         let Some(both) = both else { return };
         let [one, other] = &both;
         tracing::warn!(
-            one.address, one.generation, other.address, other.generation,
+            one.address,
+            one.generation,
+            other.address,
+            other.generation,
             "ALARM: two copies of one runtime are alive"
         );
         let command = Command::ReportClone {

@@ -17,8 +17,9 @@ use tokio::sync::watch;
 use super::{
     actor::{Beat, CloseSession, OpenSession, RuntimeActor, Tick},
     checkpoints::TakeCheckpoint,
+    copies::{TokenReplaced, TokenStale},
 };
-use crate::{Guarded, Health as ActorHealth, TenantError, ask::tell};
+use crate::{Guarded, Health as ActorHealth, Peer, TenantError, ask::tell};
 
 /// A runtime, from outside. Cheap to clone; knows how long to wait.
 #[derive(Debug, Clone)]
@@ -59,6 +60,19 @@ pub struct BeatAnswer {
     pub status: RuntimeStatus,
     /// How often to beat, and how long silence is borne.
     pub rhythm: Rhythm,
+}
+
+/// A session is to be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// What the connector drew at its start.
+    pub nonce: [u8; 16],
+    /// The generation of its last session, as it says.
+    pub last_generation: u64,
+    /// Serial number of its certificate, hex.
+    pub serial: String,
+    /// From where it comes.
+    pub address: SocketAddr,
 }
 
 /// A session was opened.
@@ -137,21 +151,26 @@ impl RuntimeHandle {
     ///
     /// # Errors
     /// [`TenantError`].
-    pub async fn open(
-        &self,
-        last_generation: u64,
-        address: SocketAddr,
-    ) -> Result<Opened, TenantError> {
-        Ok(self
-            .actor
-            .ask(
-                OpenSession {
-                    last_generation,
-                    address,
-                },
-                PATIENCE,
-            )
-            .await?)
+    pub async fn open(&self, opening: Opening) -> Result<Opened, TenantError> {
+        Ok(self.actor.ask(OpenSession(opening), PATIENCE).await?)
+    }
+
+    /// Says that a registration replaced the runtime's token.
+    pub(crate) fn token_replaced(&self, peer: &Peer, token_sha256: String) {
+        self.tell(TokenReplaced {
+            token_sha256,
+            address: peer.address,
+            serial: peer.identity.serial.clone(),
+        });
+    }
+
+    /// Says that a call came with a token that is not the newest one.
+    pub(crate) fn token_stale(&self, peer: &Peer, token_sha256: String) {
+        self.tell(TokenStale {
+            token_sha256,
+            address: peer.address,
+            serial: peer.identity.serial.clone(),
+        });
     }
 
     /// Takes one of the checkpoints that may be signed for it, or says in how many milliseconds

@@ -20,6 +20,9 @@ impl Handler<Tick> for RuntimeActor {
         self.pulse.tick(tick.now);
         if self.pulse.liveness() == Liveness::Lost && self.is_settled(ctx) {
             self.show();
+            if self.status() != RuntimeStatus::Revoked {
+                self.fleet.lost(self.key(), self.live.look().runtime_type);
+            }
             return ctx.stop();
         }
         self.schedule();

@@ -9,7 +9,7 @@ use provost_protocol::{
 };
 
 use super::{Life, interests::Interests};
-use crate::{Facts, Gateway, Known, Registered};
+use crate::{Facts, Gateway, Known, Opening, Registered};
 
 impl<S> Life<S> {
     pub(super) async fn open(
@@ -23,7 +23,12 @@ impl<S> Life<S> {
         let known = gateway.known(&self.peer.identity).await?;
         let opened = known
             .runtime
-            .open(hello.last_generation, self.settings.address)
+            .open(Opening {
+                nonce: hello.nonce,
+                last_generation: hello.last_generation,
+                serial: self.peer.identity.serial.clone(),
+                address: self.settings.address,
+            })
             .await
             .map_err(|error| error.problem())?;
         let house = gateway.directory().house();
@@ -83,13 +88,19 @@ impl<S> Life<S> {
         let own = known.tenant().id();
         let mut interests = Interests::new(gateway.clone(), own);
         let mut desired = vec![interests.follow(known, own, 0).await?];
+        let mut bytes = STATE_BYTES + desired[0].limits.len() * LIMIT_BYTES;
         for held in hello.held.iter().take(HELD_MAX) {
             if held.tenant == own {
                 continue;
             }
             // A tenant it acted for and may act for no more is simply not followed.
             if let Ok(state) = interests.follow(known, held.tenant, held.revision).await {
-                desired.push(state);
+                bytes += state.limits.len() * LIMIT_BYTES + STATE_BYTES;
+                if bytes <= STATES_BYTES_MAX {
+                    desired.push(state);
+                } else {
+                    self.after_welcome.push(state);
+                }
             }
         }
         self.interests = Some(interests);
@@ -104,3 +115,13 @@ const fn is_suspension(code: Code) -> bool {
 /// Tenants a connector may name in Hello: each is woken and followed, at a few milliseconds each
 /// while the connector waits.
 const HELD_MAX: usize = 1_000;
+
+/// Welcome stays below the 64 KiB that a connector reads before it: what does not fit follows as
+/// directives.
+const STATES_BYTES_MAX: usize = 56 * 1_024;
+
+/// A desired state without limits: ids, numbers and a bundle's name.
+const STATE_BYTES: usize = 160;
+
+/// One limit with the longest feature there is.
+const LIMIT_BYTES: usize = 290;

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::{
     TenantActor, TenantError,
     facts::{IDEMPOTENCY_MS, Needs},
-    message::{Execute, Meta},
+    message::{Execute, Guard, Meta},
     queue::{Done, Waiting},
 };
 use crate::{Ask, fail_points};
@@ -39,7 +39,7 @@ impl Handler<Ask<Execute>> for TenantActor {
     fn handle(&mut self, Ask { message, reply }: Ask<Execute>, ctx: &mut Context<Self>) {
         if !reply.is_abandoned() {
             let done = Box::new(move |outcome| reply.send(outcome));
-            self.begin(message.command, message.meta, done, ctx);
+            self.begin_if(message.guard, message.command, message.meta, done, ctx);
         }
     }
 }
@@ -48,6 +48,17 @@ impl TenantActor {
     /// Loads what a command needs, then decides it.
     pub(super) fn begin(
         &mut self,
+        command: Command,
+        meta: Meta,
+        done: Done,
+        ctx: &mut Context<Self>,
+    ) {
+        self.begin_if(None, command, meta, done, ctx);
+    }
+
+    fn begin_if(
+        &mut self,
+        guard: Option<Guard>,
         command: Command,
         meta: Meta,
         done: Done,
@@ -63,7 +74,12 @@ impl TenantActor {
             if let Err(error) = facts {
                 return done(Err(error));
             }
-            match actor.prior(&meta, lookup) {
+            let prior = actor.prior(&meta, lookup);
+            let guard = guard.filter(|_| prior.is_none());
+            if guard.is_some_and(|guard| !guard.holds(&actor.pending)) {
+                return done(Err(TenantError::PreconditionFailed));
+            }
+            match prior {
                 None => actor.decide_now(&command, |_| meta.clone(), done, ctx),
                 Some(Err(error)) => done(Err(error)),
                 // Its group may still be under way: the answer joins the queue behind it.

@@ -1,9 +1,9 @@
 //! Two living copies of one runtime are noticed; one that comes back is not taken for two.
 
-use provost_actors::Peer;
+use provost_actors::{Facts, Peer};
 use provost_protocol::{
     TenantId,
-    entity::DeploymentMode,
+    entity::{DeploymentMode, RuntimeType},
     event::Event,
     wire::{ClientMessage, Hello, ServerMessage, Welcome},
 };
@@ -102,10 +102,52 @@ async fn two_copies_that_take_turns_are_both_named_once_an_hour() {
         seconds(1).await;
         drop(one.connect(&world, &peer).await);
         seconds(1).await;
-        assert_eq!(world.count(tenant, CLONED).await, 1, "forgotten with the actor");
+        assert_eq!(
+            world.count(tenant, CLONED).await,
+            1,
+            "forgotten with the actor"
+        );
         drop(other.connect(&world, &peer).await);
         seconds(1).await;
         assert_eq!(world.count(tenant, CLONED).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_goes_on_with_a_replaced_token_is_named_with_who_replaced_it() {
+    local(async {
+        let (world, tenant, peer) = world_with_runtime().await;
+        let register = async |token: &str, peer: &Peer| {
+            let facts = Facts {
+                runtime_type: RuntimeType::App,
+                deployment_mode: DeploymentMode::OnPrem,
+                version: "1.0".to_owned(),
+                capabilities: Vec::new(),
+                token_sha256: Some(token.to_owned()),
+            };
+            let registered = world.gateway.register(peer, correlation(), facts).await;
+            registered.unwrap();
+        };
+        let (old, new) = ("0a".repeat(32), "0b".repeat(32));
+        let mut other = peer.clone();
+        other.address.set_port(1);
+        register(&old, &peer).await;
+        register(&new, &other).await;
+        let stale = async || {
+            let known = world.gateway.known(&peer.identity).await.unwrap();
+            world.gateway.token_stale(&known, &peer, &old);
+            settle().await;
+            world.count(tenant, CLONED).await
+        };
+        assert_eq!(stale().await, 0, "it was under way");
+        seconds(20).await;
+        world.beat(&other).await.unwrap();
+        seconds(20).await;
+        world.beat(&other).await.unwrap();
+        seconds(21).await;
+        assert_eq!(stale().await, 1);
+        assert_eq!(stale().await, 1, "once an hour");
     })
     .await;
 }

@@ -27,7 +27,10 @@ async fn a_kill_comes_down_the_stream_denies_every_check_and_is_confirmed() {
         let mut client = Client::connect(&world, &peer, 64 * 1024);
         assert!(!client.welcome().await.desired[0].killed);
 
-        world.execute(tenant, kill(peer.identity.runtime)).await.unwrap();
+        world
+            .execute(tenant, kill(peer.identity.runtime))
+            .await
+            .unwrap();
         let killed = client.directive().await;
         assert!(killed.killed);
         let verdict = world.check(&peer, tenant).await.unwrap();

@@ -46,6 +46,8 @@ pub(crate) struct Pulls {
 struct Attempts {
     failures: u32,
     not_before: Option<Instant>,
+    /// The desired state in force when it failed last.
+    revision: u64,
 }
 
 impl Pulls {
@@ -57,16 +59,19 @@ impl Pulls {
         Arc::clone(turns.entry(tenant).or_default())
     }
 
-    /// Whether a pull that failed lately should rest.
-    pub(super) async fn resting(&self, tenant: TenantId) -> bool {
+    /// Whether a pull that failed lately should rest. What was refused under another revision may
+    /// be given under this one.
+    pub(super) async fn resting(&self, tenant: TenantId, revision: u64) -> bool {
         let turn = self.turn(tenant);
         let attempts = turn.lock().await;
-        attempts.not_before.is_some_and(|at| Instant::now() < at)
+        let rests = attempts.not_before.is_some_and(|at| Instant::now() < at);
+        rests && attempts.revision == revision
     }
 }
 
 impl Attempts {
-    fn failed(&mut self) {
+    fn failed(&mut self, revision: u64) {
+        self.revision = revision;
         let bound = REST_BASE.saturating_mul(2_u32.saturating_pow(self.failures.min(10)));
         self.failures = self.failures.saturating_add(1);
         let bound = bound.min(REST_CAP);
@@ -93,7 +98,9 @@ impl Node {
         match &pulled {
             Ok(_) => *attempts = Attempts::default(),
             Err(PullError::Unreachable(_)) => {}
-            Err(PullError::Refused(_) | PullError::Bad(_)) => attempts.failed(),
+            Err(PullError::Refused(_) | PullError::Bad(_)) => {
+                attempts.failed(self.revision(tenant))
+            }
         }
         pulled
     }
@@ -161,6 +168,12 @@ impl Node {
             Code::Internal,
             "the kernel's license is not to be relied on",
         )
+    }
+
+    /// The revision of the desired state in force for a tenant.
+    pub(super) fn revision(&self, tenant: TenantId) -> u64 {
+        let held = self.core.tenants.find(tenant);
+        held.map_or(0, |held| held.desired.revision())
     }
 
     fn place(&self, tenant: TenantId) -> Option<(u64, u64)> {

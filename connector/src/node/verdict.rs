@@ -66,7 +66,10 @@ impl Node {
             };
         }
         if self.license_is_wanted(asked.tenant)
-            && !self.pulls.resting(asked.tenant).await
+            && !self
+                .pulls
+                .resting(asked.tenant, self.revision(asked.tenant))
+                .await
             && let Err(failure) = self.pull(asked.tenant, asked.correlation).await
         {
             // A refusal is no answer to the check: the kernel words it better in its verdict.

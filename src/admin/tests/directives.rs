@@ -18,11 +18,15 @@ async fn a_runtime_is_killed_shown_so_and_resumed_by_who_governs_its_tenant() {
         let killed = world.post(&own, &format!("{path}/kill"), reason).await;
         assert_eq!(killed.status, 200, "{killed:?}");
         assert_eq!(killed.body["killed"]["reason"], "leaked key");
-        let listed = world.get(&own, &format!("/v1/tenants/{tenant}/runtimes")).await;
+        let listed = world
+            .get(&own, &format!("/v1/tenants/{tenant}/runtimes"))
+            .await;
         assert_eq!(listed.body["items"][0]["killed"], killed.body["killed"]);
         let refused = world.post(&own, &format!("{path}/resume"), json!({})).await;
         assert_eq!(refused.code(), "role_insufficient");
-        let resumed = world.post(&root, &format!("{path}/resume"), json!({})).await;
+        let resumed = world
+            .post(&root, &format!("{path}/resume"), json!({}))
+            .await;
         assert_eq!(resumed.body["killed"], json!(null));
         assert_ne!(killed.header("etag"), resumed.header("etag"));
     })
@@ -35,7 +39,8 @@ async fn a_limit_is_set_shown_and_taken_away_and_narrows_only() {
         let (root, tenant) = (world.root(), world.tenant("Acme", None).await);
         let runtime = world.runtime(&tenant, "on_prem").await;
         let path = format!("/v1/tenants/{tenant}/runtimes/{runtime}/limits");
-        let limit = |limit| json!({"feature": "a.b:c", "limit": limit, "until": "2999-01-01T00:00:00Z"});
+        let limit =
+            |limit| json!({"feature": "a.b:c", "limit": limit, "until": "2999-01-01T00:00:00Z"});
         let none = world.get(&root, &path).await;
         assert_eq!(none.body["limits"], json!([]));
         let tag = none.header("etag").unwrap().to_owned();
@@ -61,7 +66,9 @@ async fn a_limit_is_set_shown_and_taken_away_and_narrows_only() {
 
         let one = format!("{path}?feature=a.b:c");
         let own = world.key(&tenant, "admin").await;
-        let refused = world.send("DELETE", &one, Some(&own), json!(null), &[]).await;
+        let refused = world
+            .send("DELETE", &one, Some(&own), json!(null), &[])
+            .await;
         assert_eq!(refused.code(), "role_insufficient", "its vendor set it");
         let gone = world
             .send("DELETE", &one, Some(&root), json!(null), &[])
@@ -143,14 +150,20 @@ async fn of_many_changes_under_one_tag_exactly_one_goes_through() {
         let again = world
             .send("POST", &suspend, Some(&root), json!({}), &matched)
             .await;
-        assert_eq!((once.status, again.status), (200, 200), "repeated, not refused");
+        assert_eq!(
+            (once.status, again.status),
+            (200, 200),
+            "repeated, not refused"
+        );
         let stale = world
             .send("POST", &suspend, Some(&root), json!({}), &matched[..1])
             .await;
         assert_eq!(stale.code(), "precondition_failed");
         let nothing = [("if-match", "*")];
         let absent = json!({"feature": "nothing", "limit": true});
-        let absent = world.send("PUT", &path, Some(&root), absent, &nothing).await;
+        let absent = world
+            .send("PUT", &path, Some(&root), absent, &nothing)
+            .await;
         assert_eq!(absent.status, 412, "there is none to replace");
     })
     .await;
