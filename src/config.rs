@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
+use provost_actors::{Rates, budget::COST_MAX};
 use serde::Deserialize;
+
+use crate::runtime_port::StrangerRates;
 
 pub use self::error::ConfigError;
 
@@ -111,8 +114,18 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections of runtimes open at once; more wait to be accepted. Absent: 20,000.
+    /// Connections of runtimes open at once; whoever comes beyond is told when to come again.
+    /// Absent: 20,000.
     pub connections_max: NonZeroUsize,
+    /// Requests a second of one connection of a runtime, in the long run; a costly one counts for
+    /// several. Absent: 2,000.
+    pub connection_requests_per_second: NonZeroU32,
+    /// Requests of one connection at once, before it hears `rate_limited`. Absent: 4,000.
+    pub connection_burst: NonZeroU32,
+    /// Requests a second of all runtimes of one tenant, in the long run. Absent: 20,000.
+    pub tenant_requests_per_second: NonZeroU32,
+    /// Requests of all runtimes of one tenant at once. Absent: 40,000.
+    pub tenant_burst: NonZeroU32,
     /// Free bytes on the data folder's disk below which writes are refused and reads go on.
     /// Absent: 256 MiB.
     pub disk_free_bytes_min: u64,
@@ -123,6 +136,11 @@ pub struct Limits {
     pub admin_requests_per_second: NonZeroU32,
     /// Requests of one admin key at once, before it must wait. Absent: 200.
     pub admin_burst: NonZeroU32,
+    /// Enrolments and recoveries a second of all that show no certificate, in the long run; twice so
+    /// many at once. Absent: 50.
+    pub enrolments_per_second: NonZeroU32,
+    /// The same of one address (IPv6: of one /64); ten times so many at once. Absent: 1.
+    pub enrolments_per_address_per_second: NonZeroU32,
 }
 
 impl Config {
@@ -211,6 +229,17 @@ impl Config {
         {
             return refuse("runtime.advertise", "must be host:port");
         }
+        for (key, burst) in [
+            ("limits.connection_burst", self.limits.connection_burst),
+            ("limits.tenant_burst", self.limits.tenant_burst),
+        ] {
+            if burst.get() < COST_MAX {
+                return refuse(
+                    key,
+                    "must be at least 251: a full audit call counts for so many requests",
+                );
+            }
+        }
         let refused_below = self.limits.disk_free_bytes_min;
         if self
             .limits
@@ -293,14 +322,34 @@ impl Default for Log {
     }
 }
 
+impl Limits {
+    /// What connections and tenants may ask for.
+    #[must_use]
+    pub const fn rates(&self) -> Rates {
+        Rates {
+            connection: self.connection_requests_per_second,
+            connection_burst: self.connection_burst,
+            tenant: self.tenant_requests_per_second,
+            tenant_burst: self.tenant_burst,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
+        let rates = Rates::default();
         Self {
             connections_max: CONNECTIONS_MAX,
+            connection_requests_per_second: rates.connection,
+            connection_burst: rates.connection_burst,
+            tenant_requests_per_second: rates.tenant,
+            tenant_burst: rates.tenant_burst,
             disk_free_bytes_min: DISK_FREE_BYTES_MIN,
             disk_low_bytes: None,
             admin_requests_per_second: ADMIN_REQUESTS_PER_SECOND,
             admin_burst: ADMIN_BURST,
+            enrolments_per_second: StrangerRates::default().in_all,
+            enrolments_per_address_per_second: StrangerRates::default().per_address,
         }
     }
 }

@@ -134,7 +134,7 @@ async fn serve(
     });
     let directory = Directory::new(Arc::clone(&house), arbiters.spawner());
     let verifier = Arc::new(Verifier::new(config.idp.allow_private));
-    let gateway = Gateway::new(directory.clone(), verifier);
+    let gateway = Gateway::new(directory.clone(), verifier).with_rates(config.limits.rates());
 
     let runtime_socket = bind("the runtime port", config.runtime.listen).await?;
     let admin_socket = bind("the admin port", config.admin.listen).await?;

@@ -1,14 +1,22 @@
 //! The port for runtimes: TLS 1.3, one port for everything, ALPN decides (ADR 0004).
 //!
-//! Without a client certificate nothing can be reached but enrolment. With one, the accepted
-//! stream moves to the arbiter of its tenant and is served there: frames by
+//! Without a client certificate nothing can be reached but enrolment and recovery. With one, the
+//! accepted stream moves to the arbiter of its tenant and is served there: frames by
 //! [`provost_actors::session`], HTTP by the routes here. Both end in the same gateway.
 
 mod body;
 mod calls;
+mod challenges;
+mod door;
 mod enroll;
 mod headers;
+mod http;
 mod listener;
+mod patient;
+mod recovery;
+mod serve;
+mod socket;
+mod strangers;
 
 use std::{
     future::{Ready, ready},
@@ -17,13 +25,24 @@ use std::{
     sync::Arc,
 };
 
-use axum::{Router, extract::Request, http::Method, response::Response, routing::post};
+use axum::{
+    Router,
+    extract::Request,
+    http::Method,
+    response::Response,
+    routing::{get, post},
+};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use provost_actors::Gateway;
-use provost_certs::{Authority, Signers};
+use provost_actors::{Budget, Gateway};
+use provost_certs::{Roots, Signers};
 use provost_protocol::{Code, Problem, RuntimeId, sign::PeerIdentity};
+use tokio::sync::watch;
 
-pub use self::listener::{Listener, ListenerSettings};
+use self::{challenges::Challenges, strangers::Strangers};
+pub use self::{
+    listener::{Listener, ListenerSettings},
+    strangers::StrangerRates,
+};
 use crate::telemetry::names::{RUNTIME_REQUESTS, RUNTIME_SECONDS};
 
 /// What the calls need.
@@ -31,11 +50,13 @@ use crate::telemetry::names::{RUNTIME_REQUESTS, RUNTIME_SECONDS};
 pub struct RuntimePort {
     /// The five calls.
     pub gateway: Gateway,
-    /// Signs certificates at enrolment.
-    pub authority: Arc<Authority>,
+    /// Signs certificates at enrolment, and says which roots to trust.
+    pub authority: Arc<Roots>,
     /// Their public halves go into enrolment's answer.
     pub signers: Arc<Signers>,
     registrations: Arc<DefaultKeyedRateLimiter<RuntimeId>>,
+    strangers: Arc<Strangers>,
+    challenges: Arc<Challenges>,
 }
 
 /// Who is at the other end of a connection.
@@ -45,12 +66,16 @@ pub struct Remote {
     pub identity: Option<PeerIdentity>,
     /// From where.
     pub address: SocketAddr,
+    /// What a recovery on this connection is bound to; absent where a certificate was shown.
+    pub exporter: Option<[u8; 32]>,
+    /// What this connection and its tenant may ask for; absent where no certificate was shown.
+    pub budget: Option<Arc<Budget>>,
 }
 
 impl RuntimePort {
     /// Builds the calls.
     #[must_use]
-    pub fn new(gateway: Gateway, authority: Arc<Authority>, signers: Arc<Signers>) -> Self {
+    pub fn new(gateway: Gateway, authority: Arc<Roots>, signers: Arc<Signers>) -> Self {
         let quota = Quota::per_minute(REGISTRATIONS_A_MINUTE);
         let registrations = Arc::new(RateLimiter::keyed(quota));
         Self {
@@ -58,7 +83,16 @@ impl RuntimePort {
             authority,
             signers,
             registrations,
+            strangers: Arc::new(Strangers::new(StrangerRates::default())),
+            challenges: Arc::default(),
         }
+    }
+
+    /// Lets those without a certificate in at other rates.
+    #[must_use]
+    pub fn with_rates(mut self, rates: StrangerRates) -> Self {
+        self.strangers = Arc::new(Strangers::new(rates));
+        self
     }
 
     /// The routes for one connection.
@@ -78,6 +112,21 @@ impl RuntimePort {
             })
             .fallback(refusing(&port, &remote, method_not_allowed))
         };
+        let recovery = |step: recovery::Step| {
+            let (serving, from) = (Arc::clone(&port), Arc::clone(&remote));
+            let refuser = Arc::clone(&port);
+            post(move |request: Request| recovery::serve(serving, from, step, request)).fallback(
+                move |request: Request| {
+                    let problem = method_not_allowed(request.method());
+                    ready(calls::refuse(&refuser, request.headers(), problem))
+                },
+            )
+        };
+        let (serving, from) = (Arc::clone(&port), Arc::clone(&remote));
+        let trust_bundle = get(move |request: Request| {
+            calls::serve(serving, from, calls::Call::TrustBundle, request)
+        })
+        .fallback(refusing(&port, &remote, method_not_allowed));
         let (enrolling, from) = (Arc::clone(&port), Arc::clone(&remote));
         // Enrolment is for those without a certificate: they may hear that it takes POST only.
         let enroller = Arc::clone(&port);
@@ -107,10 +156,20 @@ impl RuntimePort {
             )
             .route("/kernel/audit/events", call("audit", calls::Call::Audit))
             .route(
+                "/kernel/runtimes/{runtime_id}/certificate",
+                call("renew", calls::Call::Renew),
+            )
+            .route("/kernel/trust-bundle", trust_bundle)
+            .route(
                 "/kernel/enroll",
                 post(move |request: Request| enroll::serve(enrolling, from, request))
                     .fallback(other_than_post),
             )
+            .route(
+                "/kernel/recovery/challenge",
+                recovery(recovery::Step::Challenge),
+            )
+            .route("/kernel/recovery", recovery(recovery::Step::Recover))
             .fallback(elsewhere)
     }
 }
@@ -118,6 +177,14 @@ impl RuntimePort {
 impl std::fmt::Debug for RuntimePort {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RuntimePort").finish_non_exhaustive()
+    }
+}
+
+/// Ends when the kernel stops.
+async fn drained(draining: &mut watch::Receiver<bool>) {
+    // An error means that nobody can stop the kernel any more: then nobody does.
+    if draining.wait_for(|draining| *draining).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
     resolves::Resolves,
     spool::{Spool, SpoolError, deliver},
     status::Status,
+    route::{ProxyError, Route},
     tenants::Tenants,
 };
 
@@ -60,6 +61,9 @@ pub enum RunError {
     /// The local API cannot listen.
     #[error("cannot listen on {addr}")]
     Listen {
+    /// The proxy of the environment is none that can be used.
+    #[error("{0}")]
+    Proxy(#[from] ProxyError),
         /// Where.
         addr: SocketAddr,
         /// What the operating system said.
@@ -114,6 +118,7 @@ impl Connector {
         let doors = Doors::open(config.listen, config.socket.as_deref()).await;
         let listen = |source| RunError::Listen {
             addr: config.listen,
+        let route = Route::to(&kernel, config.proxy.as_ref())?;
             source,
         };
         let doors = doors.map_err(listen)?;
@@ -144,6 +149,7 @@ impl Connector {
         };
         let link = tokio::spawn(link::run(Arc::clone(&core), dial));
         let local = tokio::spawn(doors.serve(Arc::clone(&node), local_stops));
+            route,
         info!(runtime.id = %core.me.runtime, kernel, local.addr = %addr, "the connector runs");
         Ok(Self {
             node,

@@ -28,10 +28,16 @@ fn keys(config: &Config) -> Vec<&'static str> {
         limits:
             Limits {
                 connections_max: _,
+                connection_requests_per_second: _,
+                connection_burst: _,
+                tenant_requests_per_second: _,
+                tenant_burst: _,
                 disk_free_bytes_min: _,
                 disk_low_bytes: _,
                 admin_requests_per_second: _,
                 admin_burst: _,
+                enrolments_per_second: _,
+                enrolments_per_address_per_second: _,
             },
         // No key of the file.
         segment_bytes_max: _,
@@ -50,10 +56,16 @@ fn keys(config: &Config) -> Vec<&'static str> {
         "log.format",
         "log.level",
         "limits.connections_max",
+        "limits.connection_requests_per_second",
+        "limits.connection_burst",
+        "limits.tenant_requests_per_second",
+        "limits.tenant_burst",
         "limits.disk_free_bytes_min",
         "limits.disk_low_bytes",
         "limits.admin_requests_per_second",
         "limits.admin_burst",
+        "limits.enrolments_per_second",
+        "limits.enrolments_per_address_per_second",
     ]
 }
 
@@ -169,6 +181,10 @@ fn a_bad_configuration_is_refused_with_file_line_and_key() {
         (
             data.to_owned() + "[limits]\ndisk_free_bytes_min = 10\ndisk_low_bytes = 10\n",
             "line 4: limits.disk_low_bytes must be more",
+        ),
+        (
+            data.to_owned() + "[limits]\ntenant_burst = 250\n",
+            "line 3: limits.tenant_burst must be at least 251",
         ),
         ("data_dir".to_owned(), "conf.toml, line 1"),
     ] {

@@ -1,6 +1,6 @@
-//! The five v0.1 calls as HTTP: headers, body, gateway, answer.
+//! The five v0.1 calls and renewal (v0.2) as HTTP: headers, body, gateway, answer.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
     Json,
@@ -8,14 +8,22 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONNECTION},
     response::{IntoResponse, Response},
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use provost_actors::{Facts, Peer};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use provost_actors::{
+    Budget, Facts, Peer,
+    budget::{CHECK, cost},
+};
 use provost_kernel::check::Question;
 use provost_protocol::{
     Code, CorrelationId, Problem, RuntimeId, TenantId,
+    certificate::{NewCertificate, RenewRequest},
     envelope::Source,
     json::RawJson,
     sign::PeerIdentity,
+    trust::TrustBundleAnswer,
     v01,
     wire::{self, Operation, Outcome},
 };
@@ -36,6 +44,10 @@ pub(super) enum Call {
     Resolve,
     Check,
     Audit,
+    /// Of v0.2: another certificate.
+    Renew,
+    /// Of v0.2: the roots to trust.
+    TrustBundle,
 }
 
 /// One call, with everything that its headers said.
@@ -44,6 +56,7 @@ struct Asked {
     peer: Peer,
     headers: Headers,
     correlation: CorrelationId,
+    budget: Option<Arc<Budget>>,
 }
 
 /// Serves a call; every answer carries the correlation id.
@@ -84,7 +97,7 @@ pub(super) fn refuse(port: &RuntimePort, headers: &HeaderMap, problem: Problem) 
 
 /// Who shows no certificate is told that, and nothing of what is there.
 pub(super) fn certificate_required() -> Problem {
-    let detail = "connect with the runtime's certificate; only enrolment goes without";
+    let detail = "connect with the runtime's certificate; only enrolment and recovery go without";
     Problem::new(Code::CertificateRequired, detail)
 }
 
@@ -117,6 +130,10 @@ async fn answer(
     let Some(identity) = remote.identity.clone() else {
         return Err(certificate_required());
     };
+    // Before anything is looked up or read: who asks for too much waits.
+    if let Some(budget) = &remote.budget {
+        budget.take(CHECK)?;
+    }
     let needs = if call == Call::Register {
         Needs::Certificate
     } else {
@@ -136,8 +153,9 @@ async fn answer(
         peer,
         headers,
         correlation,
+        budget: remote.budget.clone(),
     };
-    if call == Call::Heartbeat {
+    if matches!(call, Call::Heartbeat | Call::Renew) {
         asked.check_path(&path)?;
     }
     asked.check_identity(call).await?;
@@ -153,6 +171,8 @@ async fn answer(
         Call::Resolve => asked.resolve(&bytes).await,
         Call::Check => asked.check(&bytes).await,
         Call::Audit => asked.audit(&bytes).await,
+        Call::Renew => asked.renew(&bytes).await,
+        Call::TrustBundle => asked.trust_bundle().await,
     }
 }
 
@@ -190,6 +210,7 @@ impl Asked {
         if bool::from(held.as_bytes().ct_eq(shown.as_bytes())) {
             return Ok(());
         }
+        self.port.gateway.token_stale(&known, &self.peer, shown);
         let detail = "the runtime token is not the newest one of this runtime";
         Err(Problem::new(Code::TokenRefused, detail))
     }
@@ -214,6 +235,11 @@ impl Asked {
 
     async fn call(&self, operation: Operation) -> Result<Outcome, Problem> {
         let tenant = self.headers.tenant;
+        // What it costs beyond the one that every call has paid.
+        let rest = NonZeroU32::new(cost(&operation).get() - CHECK.get());
+        if let (Some(budget), Some(rest)) = (&self.budget, rest) {
+            budget.take(rest)?;
+        }
         self.port
             .gateway
             .call(&self.peer, tenant, self.correlation, operation)
@@ -260,6 +286,10 @@ impl Asked {
         Ok((status, Json(answer)).into_response())
     }
 
+    fn now(&self) -> provost_protocol::Timestamp {
+        self.port.gateway.directory().house().clock.now()
+    }
+
     fn fresh_token(&self) -> String {
         let secret = self.port.gateway.directory().house().random.secret();
         format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(secret))
@@ -276,7 +306,7 @@ impl Asked {
             Outcome::Beat(beat) => Ok(Json(v01::HeartbeatAnswer {
                 status: beat.status.into(),
                 heartbeat_interval_ms: beat.heartbeat_interval_ms,
-                directives: Vec::new(),
+                directives: v01::directives_of(&beat.desired, self.now()),
                 signed_time: beat.signed_time,
             })
             .into_response()),
@@ -360,6 +390,40 @@ impl Asked {
             .ok_or_else(|| Problem::new(Code::Internal, "no answer"))?;
         Ok((StatusCode::ACCEPTED, Json(one)).into_response())
     }
+
+    async fn renew(&self, bytes: &[u8]) -> Result<Response, Problem> {
+        if self.peer.version == provost_protocol::ContractVersion::V0_1 {
+            let detail = "renewal needs contract version v0.2";
+            return Err(Problem::new(Code::Invalid, detail));
+        }
+        let request: RenewRequest = body::parse(bytes, BODY_MAX)?;
+        let csr = STANDARD.decode(&request.csr).map_err(|_| {
+            Problem::new(Code::CsrRefused, "csr: not standard base64 of a request's DER")
+        })?;
+        match self.call(Operation::Renew { csr }).await? {
+            Outcome::Renewed(renewed) => Ok(Json(NewCertificate {
+                certificate: renewed.certificate,
+                not_after: renewed.not_after,
+            })
+            .into_response()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn trust_bundle(&self) -> Result<Response, Problem> {
+        if self.peer.version == provost_protocol::ContractVersion::V0_1 {
+            let detail = "the trust bundle needs contract version v0.2";
+            return Err(Problem::new(Code::Invalid, detail));
+        }
+        match self.call(Operation::TrustBundle).await? {
+            Outcome::TrustBundle(bundle) => Ok(Json(TrustBundleAnswer {
+                id: bundle.id,
+                roots: bundle.roots,
+            })
+            .into_response()),
+            other => Err(unexpected(&other)),
+        }
+    }
 }
 
 fn resolve_answer(resolved: wire::Resolved) -> v01::ResolveAnswer {
@@ -386,6 +450,12 @@ fn resolve_answer(resolved: wire::Resolved) -> v01::ResolveAnswer {
         },
         entitlements,
     }
+}
+
+/// The authority failed: nothing about the inside is told.
+pub(super) fn signing_failed(error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "a certificate could not be signed");
+    Problem::new(Code::Internal, "the certificate could not be signed")
 }
 
 fn unexpected(outcome: &Outcome) -> Problem {

@@ -1,28 +1,26 @@
-//! Accepting: a place first, then the connection, then TLS with a deadline, then its tenant's
-//! arbiter.
+//! Accepting: a place in the queue first, then TLS in turns and with a deadline, then a place among
+//! the connections, then its tenant's arbiter.
+//!
+//! Nothing here waits for a peer: whoever finds no place is sent away at once, and who is beyond
+//! the number of connections is told so after TLS, with a time.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
-    service::TowerToHyperService,
-};
-use provost_actors::{
-    Gateway, Spawner,
-    session::{SessionSettings, serve as serve_session},
-};
-use provost_certs::{Accepted, Acceptor, Alpn, TlsStream, detach};
-use provost_protocol::{Code, Problem, codec, sign::PeerIdentity, wire::ServerMessage};
+use provost_certs::Acceptor;
 use tokio::{
-    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::timeout,
 };
 
-use super::{Remote, RuntimePort};
-use crate::telemetry::names::{CONNECTIONS, HANDSHAKES_FAILED};
+use super::{
+    RuntimePort,
+    door::{Crowd, Door, Queued},
+    drained,
+    serve::{Place, hand_over, turn_away},
+    socket,
+};
+use crate::telemetry::names::{CONNECTIONS_REFUSED, HANDSHAKES_FAILED};
 
 /// What the listener is made of.
 #[derive(Debug)]
@@ -42,20 +40,40 @@ pub struct ListenerSettings {
 /// The listener of the runtime port.
 #[derive(Debug)]
 pub struct Listener {
-    settings: ListenerSettings,
+    socket: TcpListener,
+    entrance: Entrance,
+    connections_max: usize,
+}
+
+/// What every accepted connection passes. Cheap to clone.
+#[derive(Debug, Clone)]
+struct Entrance {
+    acceptor: Acceptor,
+    port: RuntimePort,
+    draining: watch::Receiver<bool>,
+    door: Door,
     places: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
+    /// Apart from the runtimes' places: whoever has no certificate takes none of them.
+    strangers: Arc<Semaphore>,
 }
 
 impl Listener {
     /// Prepares to accept.
     #[must_use]
     pub fn new(settings: ListenerSettings) -> Self {
-        let places = Arc::new(Semaphore::new(settings.connections_max));
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let entrance = Entrance {
+            acceptor: settings.acceptor,
+            port: settings.port,
+            draining: settings.draining,
+            door: Door::new(cores),
+            places: Arc::new(Semaphore::new(settings.connections_max)),
+            strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
+        };
         Self {
-            settings,
-            places,
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            socket: settings.socket,
+            entrance,
+            connections_max: settings.connections_max,
         }
     }
 
@@ -64,251 +82,93 @@ impl Listener {
     /// # Errors
     /// What the system says.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.settings.socket.local_addr()
+        self.socket.local_addr()
     }
 
     /// Accepts until the kernel stops, then waits for what is open, at most `patience`.
     pub async fn run(self, patience: Duration) {
-        let mut draining = self.settings.draining.clone();
+        let Self {
+            socket,
+            entrance,
+            connections_max,
+        } = self;
+        let mut draining = entrance.draining.clone();
         loop {
-            let place = Arc::clone(&self.places).acquire_owned();
-            let next = async {
-                let place = place.await.ok()?;
-                Some((place, self.settings.socket.accept().await))
-            };
             let accepted = tokio::select! {
                 biased;
                 () = drained(&mut draining) => break,
-                accepted = next => accepted,
+                accepted = socket.accept() => accepted,
             };
             match accepted {
-                None => break,
-                Some((place, Ok((stream, peer)))) => self.begin(Place::take(place), stream, peer),
-                Some((_, Err(error))) => {
+                Ok((stream, peer)) => entrance.begin(stream, peer),
+                Err(error) => {
                     // Out of file descriptors, most likely: a pause, or this loop eats a core.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
-        let all = u32::try_from(self.settings.connections_max).unwrap_or(u32::MAX);
-        if timeout(patience, self.places.acquire_many(all))
-            .await
-            .is_err()
-        {
+        // Whoever comes now hears at once that nobody listens, and comes again.
+        drop(socket);
+        let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
+        let gone = async {
+            let _runtimes = entrance.places.acquire_many(all).await;
+            let most = u32::try_from(STRANGERS_MAX).unwrap_or(u32::MAX);
+            let _strangers = entrance.strangers.acquire_many(most).await;
+        };
+        if timeout(patience, gone).await.is_err() {
             tracing::warn!("connections were still open when the drain ended");
         }
     }
+}
 
-    fn begin(&self, place: Place, stream: TcpStream, peer: SocketAddr) {
-        let (acceptor, port) = (self.settings.acceptor.clone(), self.settings.port.clone());
-        let draining = self.settings.draining.clone();
-        let handshakes = Arc::clone(&self.handshakes);
-        tokio::spawn(async move {
-            let Ok(busy) = handshakes.try_acquire_owned() else {
-                metrics::counter!(HANDSHAKES_FAILED, "why" => "crowded").increment(1);
-                return;
-            };
-            let _ = stream.set_nodelay(true);
-            let handshake = acceptor.accept(stream).await;
-            drop(busy);
-            match handshake {
-                Ok(accepted) => hand_over(accepted, port, draining, place).await,
-                Err(error) => {
-                    metrics::counter!(HANDSHAKES_FAILED, "why" => error.kind()).increment(1);
-                    tracing::debug!(peer.addr = %peer, %error, "a handshake failed");
-                }
+impl Entrance {
+    fn begin(&self, stream: TcpStream, peer: SocketAddr) {
+        match self.door.enter(peer.ip()) {
+            Ok(queued) => drop(tokio::spawn(self.clone().shake(stream, peer, queued))),
+            Err(crowd) => send_away(stream, crowd),
+        }
+    }
+
+    async fn shake(self, stream: TcpStream, peer: SocketAddr, queued: Queued) {
+        if let Err(error) = socket::watch(&stream) {
+            return tracing::debug!(peer.addr = %peer, %error, "a connection was gone at once");
+        }
+        let handshake = self.door.work(self.acceptor.accept(stream)).await;
+        let accepted = match handshake {
+            Ok(Ok(accepted)) => accepted,
+            Ok(Err(error)) => {
+                metrics::counter!(HANDSHAKES_FAILED, "why" => error.kind()).increment(1);
+                return tracing::debug!(peer.addr = %peer, %error, "a handshake failed");
             }
-        });
-    }
-}
-
-/// A place among the open connections, counted while it is held.
-struct Place(
-    #[expect(dead_code, reason = "dropping it gives the place back")] OwnedSemaphorePermit,
-);
-
-impl Place {
-    fn take(permit: OwnedSemaphorePermit) -> Self {
-        metrics::gauge!(CONNECTIONS).increment(1.0);
-        Self(permit)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        metrics::gauge!(CONNECTIONS).decrement(1.0);
-    }
-}
-
-/// Moves an accepted stream to where it is served.
-async fn hand_over(
-    accepted: Accepted,
-    port: RuntimePort,
-    draining: watch::Receiver<bool>,
-    place: Place,
-) {
-    let Accepted {
-        stream,
-        identity,
-        alpn,
-        peer_addr,
-    } = accepted;
-    let Some(identity) = identity else {
-        return serve_stranger(stream, alpn, port, peer_addr, draining, place).await;
-    };
-    let spawner: Spawner = port.gateway.directory().spawner().clone();
-    let arbiter = spawner.place(&identity.tenant);
-    let detached = match detach(stream) {
-        Ok(detached) => detached,
-        Err(error) => return tracing::debug!(%error, "a stream could not be moved"),
-    };
-    let served = spawner.spawn_on(arbiter, move || async move {
-        let _place = place;
-        match detached.attach() {
-            Err(error) => tracing::debug!(%error, "a stream could not be moved"),
-            Ok(stream) => match alpn {
-                Alpn::Provost1 => frames(stream, port.gateway, identity, peer_addr, draining).await,
-                Alpn::H2 | Alpn::Http11 => {
-                    let remote = Remote {
-                        identity: Some(identity),
-                        address: peer_addr,
-                    };
-                    http(stream, alpn, &port, remote, draining).await;
-                }
-            },
-        }
-    });
-    if let Err(error) = served {
-        tracing::warn!(%error, "a connection found no arbiter");
-    }
-}
-
-async fn frames(
-    stream: TlsStream,
-    gateway: Gateway,
-    identity: PeerIdentity,
-    address: SocketAddr,
-    draining: watch::Receiver<bool>,
-) {
-    use tracing::Instrument;
-    let span = tracing::info_span!(
-        "session", tenant.id = %identity.tenant, runtime.id = %identity.runtime, peer.addr = %address
-    );
-    let settings = SessionSettings {
-        gateway,
-        identity,
-        address,
-        draining,
-    };
-    let ending = serve_session(stream, settings).instrument(span).await;
-    metrics::counter!(SESSIONS_ENDED, "why" => format!("{ending:?}")).increment(1);
-}
-
-/// Who shows no certificate reaches enrolment over HTTP, and nothing else.
-async fn serve_stranger(
-    mut stream: TlsStream,
-    alpn: Alpn,
-    port: RuntimePort,
-    address: SocketAddr,
-    draining: watch::Receiver<bool>,
-    _place: Place,
-) {
-    if alpn == Alpn::Provost1 {
-        let detail = "connect with the runtime's certificate; enroll first";
-        let refused = ServerMessage::Refused(Problem::new(Code::CertificateRequired, detail));
-        if let Ok(frame) = codec::encode_frame(&refused) {
-            let _ = timeout(STRANGER_WITHIN, stream.write_all(&frame)).await;
-        }
-        let _ = timeout(STRANGER_WITHIN, stream.shutdown()).await;
-        return;
-    }
-    let remote = Remote {
-        identity: None,
-        address,
-    };
-    let _ = timeout(STRANGER_WITHIN, http(stream, alpn, &port, remote, draining)).await;
-}
-
-async fn http(
-    stream: TlsStream,
-    alpn: Alpn,
-    port: &RuntimePort,
-    remote: Remote,
-    mut draining: watch::Receiver<bool>,
-) {
-    let service = TowerToHyperService::new(port.routes(remote));
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
-        .max_buf_size(HEADER_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(KEEP_ALIVE)
-        .max_header_list_size(HEADER_LIST_MAX);
-    // ALPN has said which: nothing waits without a deadline for a first byte to tell them apart.
-    let builder = match alpn {
-        Alpn::H2 => builder.http2_only(),
-        Alpn::Http11 | Alpn::Provost1 => builder.http1_only(),
-    };
-    let graceful = GracefulShutdown::new();
-    let connection = graceful.watch(
-        builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned(),
-    );
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        served = &mut connection => {
-            if let Err(error) = served {
-                tracing::debug!(error = %error, "an HTTP connection broke");
+            Err(crowd) => return count(crowd),
+        };
+        let places = match accepted.identity {
+            Some(_) => &self.places,
+            None => &self.strangers,
+        };
+        match Arc::clone(places).try_acquire_owned() {
+            Ok(place) => {
+                drop(queued);
+                hand_over(accepted, self.port, self.draining, Place::take(place)).await;
             }
-        }
-        () = drained(&mut draining) => {
-            // What was asked is answered; then the connection closes.
-            tokio::select! {
-                () = graceful.shutdown() => {}
-                _ = &mut connection => {}
-            }
+            Err(_) => turn_away(accepted, self.port, self.draining, queued).await,
         }
     }
 }
 
-/// Ends when the kernel stops.
-async fn drained(draining: &mut watch::Receiver<bool>) {
-    // An error means that nobody can stop the kernel any more: then nobody does.
-    if draining.wait_for(|draining| *draining).await.is_err() {
-        std::future::pending::<()>().await;
-    }
+/// Before TLS nothing can be said but a reset.
+fn send_away(stream: TcpStream, crowd: Crowd) {
+    count(crowd);
+    socket::reset(stream);
 }
 
-/// Handshakes under way at once: each costs about a millisecond of a core, so this is an eighth of
-/// a second of work, and whoever comes beyond it tries again.
-const HANDSHAKES_MAX: usize = 256;
+fn count(crowd: Crowd) {
+    metrics::counter!(CONNECTIONS_REFUSED, "why" => crowd.as_str()).increment(1);
+}
+
+/// A fleet that enrolls at once: each is here for one request, half a minute at most.
+const STRANGERS_MAX: usize = 512;
 
 /// Time for a few descriptors to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// An enrolment takes one request; who shows no certificate has no business staying.
-const STRANGER_WITHIN: Duration = Duration::from_secs(30);
-
-/// A request's head comes in one packet or two; slow ones are attacks.
-const HEADERS_WITHIN: Duration = Duration::from_secs(15);
-
-/// The contract's headers take under 1 KiB.
-const HEADER_BYTES_MAX: usize = 32 * 1024;
-
-/// The same for HTTP/2.
-const HEADER_LIST_MAX: u32 = 32 * 1024;
-
-/// As many as frames may have in flight.
-const STREAMS_MAX: u32 = 64;
-
-/// A dead peer is noticed within a grace.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-
-const SESSIONS_ENDED: &str = "provost_sessions_ended_total";

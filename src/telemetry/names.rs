@@ -15,6 +15,10 @@ pub const RUNTIME_SECONDS: &str = "provost_runtime_request_seconds";
 pub const CONNECTIONS: &str = "provost_connections_open";
 /// Handshakes that failed, by who is to blame.
 pub const HANDSHAKES_FAILED: &str = "provost_handshakes_failed_total";
+/// Connections that were sent away, by why.
+pub const CONNECTIONS_REFUSED: &str = "provost_connections_refused_total";
+/// Enrolments and recoveries that were refused, by why.
+pub const STRANGERS_REFUSED: &str = "provost_strangers_refused_total";
 /// Live runtimes by type and liveness.
 pub const RUNTIMES: &str = "provost_runtimes";
 /// Live runtimes with a stream open, by type.
@@ -56,7 +60,15 @@ pub fn describe() {
         HANDSHAKES_FAILED,
         "Handshakes that failed, by who is to blame."
     );
-    describe_gauge!(RUNTIMES, "Live runtimes, by type and liveness.");
+    describe_counter!(
+        CONNECTIONS_REFUSED,
+        "Connections that were sent away, by why."
+    );
+    describe_counter!(
+        STRANGERS_REFUSED,
+        "Enrolments and recoveries that were refused, by why."
+    );
+    describe_gauge!(RUNTIMES, "Runtimes heard of since the start, by type and liveness.");
     describe_gauge!(
         RUNTIMES_CONNECTED,
         "Live runtimes with a stream open, by type."

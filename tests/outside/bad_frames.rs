@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::world::{Kernel, Runtime};
 
-fn hello() -> ClientMessage {
+pub(crate) fn hello() -> ClientMessage {
     ClientMessage::Hello(Hello {
         versions: vec!["v0.2".to_owned()],
         runtime_type: RuntimeType::App,

@@ -24,6 +24,10 @@ mod forks;
 #[path = "../formats/installation.rs"]
 mod installation;
 mod life;
+mod hostile;
 mod process;
 mod story;
+mod proxy;
+mod recovery;
+mod renewal;
 mod world;

@@ -16,8 +16,9 @@ use super::{
     session::{Ended, Session},
 };
 use crate::{
-    clock::up_to,
     core::{Core, News},
+    recover::{RecoverError, recover},
+    route::Route,
 };
 
 /// What dialling takes.
@@ -25,6 +26,8 @@ use crate::{
 pub(crate) struct Dial {
     /// `host:port` of the kernel.
     pub(crate) addr: String,
+    /// The way there.
+    pub(crate) route: Route,
     /// Where key and certificate lie: read at every attempt, for they may be replaced.
     pub(crate) keystore: Keystore,
     /// What callers ask.
@@ -36,20 +39,21 @@ pub(crate) struct Dial {
 /// Keeps a session up until the connector stops.
 pub(crate) async fn run(core: Arc<Core>, mut dial: Dial) {
     let mut backoff = Backoff::default();
+    let mut recovery = None;
     loop {
-        let begun = Instant::now();
         let ended = tokio::select! {
             biased;
             () = stopped(&mut dial.stop) => break,
-            connected = connect(&core, &dial.addr, &dial.keystore) => match connected {
-                Ok(stream) => session(&core, stream, &mut dial).await,
+            connected = connect(&core, &dial.addr, &dial.route, &dial.keystore) => match connected {
+                Ok(stream) => session(&core, stream, &mut dial, &mut backoff).await,
                 Err(error) => Err(error),
             },
         };
         core.tenants.disconnected();
-        if begun.elapsed() > LASTED {
-            backoff.reset();
-        }
+        let ended = match ended {
+            Err(LinkError::Certificate) => recovered(&core, &dial, &mut recovery).await,
+            other => other,
+        };
         let wait = match ended {
             Ok(Ended::Stopped) => break,
             Ok(Ended::Again) => {
@@ -62,8 +66,7 @@ pub(crate) async fn run(core: Arc<Core>, mut dial: Dial) {
                     "the kernel said goodbye"
                 );
                 down(&core, "the kernel said goodbye");
-                // Spread, for everybody was told the same moment.
-                retry_after + up_to(retry_after / 4) + backoff.next()
+                backoff.next(Some(retry_after))
             }
             Err(failure) => {
                 if matches!(&failure, LinkError::Refused(problem)
@@ -75,7 +78,7 @@ pub(crate) async fn run(core: Arc<Core>, mut dial: Dial) {
                 }
                 report(&failure);
                 down(&core, &failure.to_string());
-                backoff.next()
+                backoff.next(failure.retry_after())
             }
         };
         if !idle(&mut dial, wait).await {
@@ -89,22 +92,66 @@ async fn session(
     stream: ClientStream,
     dial: &mut Dial,
 ) -> Result<Ended, LinkError> {
+    backoff: &mut Backoff,
     let mut session = Session::open(core, stream).await?;
-    session.serve(&mut dial.orders, &mut dial.stop).await
+    let opened = Instant::now();
+    let ended = session.serve(&mut dial.orders, &mut dial.stop).await;
+    backoff.ended(opened.elapsed());
+    ended
 }
 
-async fn connect(core: &Core, addr: &str, keystore: &Keystore) -> Result<ClientStream, LinkError> {
-    let store = keystore.clone();
-    let keys = tokio::task::spawn_blocking(move || Ok((store.pair()?, store.trust()?)));
+/// What the binding key brings, where the certificate in use is refused.
+async fn recovered(
+    core: &Arc<Core>,
+    dial: &Dial,
+    last: &mut Option<Instant>,
+) -> Result<Ended, LinkError> {
+    // A kernel that gives certificates and refuses them is asked for no more of them.
+    if last.is_some_and(|last| last.elapsed() < RECOVERED_LEAST) {
+        return Err(LinkError::Certificate);
+    }
+    match recover(core, &dial.addr, &dial.route).await {
+        Ok(()) => {
+            *last = Some(Instant::now());
+            Ok(Ended::Again)
+        }
+        Err(failure) => {
+            if matches!(&failure, RecoverError::Refused(problem)
+                if problem.code == Code::RuntimeRevoked)
+            {
+                drop(core.news.send(News::Status(RuntimeStatus::Revoked)).await);
+                core.taken_in().await;
+            }
+            let source = &failure as &dyn std::error::Error;
+            error!(
+                error = source,
+                "the certificate is refused, and the runtime does not recover"
+            );
+            Err(LinkError::Certificate)
+        }
+    }
+}
+
+async fn connect(
+    core: &Arc<Core>,
+    addr: &str,
+    route: &Route,
+    keystore: &Keystore,
+) -> Result<ClientStream, LinkError> {
+    let (reading, store) = (Arc::clone(core), keystore.clone());
+    let keys = tokio::task::spawn_blocking(move || Ok((reading.identity.pair()?, store.trust()?)));
     let (pair, trust) = keys
         .await
         .map_err(|_| LinkError::Overrun)?
         .map_err(LinkError::Keys)?;
     let tls = RuntimeTls::new(&trust, core.me.install, &pair, Alpn::Provost1)
         .map_err(LinkError::Connect)?;
-    tls.connect(addr, CONNECT_MAX)
-        .await
-        .map_err(LinkError::Connect)
+    let tunnel = route.tunnel(addr).await.map_err(LinkError::Proxy)?;
+    let connected = match tunnel {
+        Some(tunnel) => tls.connect_through(tunnel, addr, CONNECT_MAX).await,
+        None => tls.connect(addr, CONNECT_MAX).await,
+    };
+    connected.map_err(LinkError::Connect)
 }
 
 /// Waits, and tells everybody who asks meanwhile that the link is down. False when it is to stop.
@@ -145,7 +192,11 @@ fn report(failure: &LinkError) {
         | LinkError::Connect(provost_certs::ConnectError::Kernel(_)) => {
             error!(error = source, "no session with the kernel");
         }
-        LinkError::Connect(_)
+        LinkError::Proxy(proxy) if proxy.needs_somebody() => {
+            error!(error = source, "no session with the kernel");
+        }
+        LinkError::Proxy(_)
+        | LinkError::Connect(_)
         | LinkError::Stream(_)
         | LinkError::Closed
         | LinkError::Frame(_)
@@ -159,5 +210,5 @@ fn report(failure: &LinkError) {
 /// A handshake over a slow line with one lost packet.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// A session that lasted for so long was a good one: its end is the first failure of a new row.
-const LASTED: Duration = Duration::from_secs(10);
+/// A certificate lasts for a day at least: one that is refused at once is not to be had again soon.
+const RECOVERED_LEAST: Duration = Duration::from_secs(60);

@@ -1,12 +1,19 @@
 //! Why a session ended or never began.
 
+use std::time::Duration;
+
 use provost_certs::{ConnectError, KeystoreError};
 use provost_protocol::{Problem, codec::CodecError, frame::FrameError};
+
+use crate::route::ProxyError;
 
 /// Why there is no session with the kernel.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
+    /// The proxy on the way opened no tunnel.
+    #[error("{0}")]
+    Proxy(#[source] ProxyError),
     /// No TLS session came about.
     #[error("{0}")]
     Connect(#[source] ConnectError),
@@ -48,4 +55,14 @@ pub enum LinkError {
     /// The connector cannot keep up with its own disk.
     #[error("what the kernel sent cannot be taken in")]
     Overrun,
+}
+
+impl LinkError {
+    /// When the kernel wants to see the connector again, where it said so.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let Self::Refused(problem) = self else {
+            return None;
+        };
+        problem.retry_after_ms.map(Duration::from_millis)
+    }
 }

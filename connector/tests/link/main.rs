@@ -7,6 +7,10 @@ mod local;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod renewal;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod world;

@@ -155,9 +155,15 @@ impl World {
         peer.say(ServerMessage::Welcome(Welcome {
             version: "v0.2".to_owned(),
             generation,
+        self.start_with(|_| {}).await
+    }
+
+    /// Starts a connector whose configuration differs.
+    pub(crate) async fn start_with(&self, change: impl FnOnce(&mut Config)) -> Connector {
             status: RuntimeStatus::Active,
             policies: WirePolicies {
                 security_level: SecurityLevel::Standard,
+        change(&mut config);
                 data_residency: None,
                 heartbeat_interval_ms: 30_000,
                 grace_ms: 90_000,
@@ -425,7 +431,7 @@ pub(crate) fn runtime() -> RuntimeId {
     "01890a5d-ac96-774b-bcce-b302099a8053".parse().unwrap()
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Clock::system().now()
 }
 

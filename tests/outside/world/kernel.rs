@@ -35,6 +35,8 @@ pub(crate) struct Start {
     pub(crate) limits: String,
     /// Where it listens for runtimes, and its name for them; absent for any port, and its own names.
     pub(crate) runtime: Option<SocketAddr>,
+    /// What stands in its tokens, `host:port`; absent for where it listens.
+    pub(crate) advertise: Option<String>,
     /// What goes before the command: a tool that runs it, with its arguments.
     pub(crate) under: Vec<String>,
     /// Variables of its environment.
@@ -114,10 +116,18 @@ impl Kernel {
             Some(addr) => format!("listen = \"{addr}\"\nnames = [\"{}\"]", addr.ip()),
             None => "listen = \"127.0.0.1:0\"".to_owned(),
         };
+        let advertise = self.start.advertise.as_ref();
+        let advertise = advertise.map_or_else(String::new, |addr| format!("advertise = \"{addr}\""));
+        // A test makes in a second what comes to a kernel in a day, all from one address.
+        let rates = if self.start.limits.contains("enrolments_") {
+            ""
+        } else {
+            "enrolments_per_second = 100000\nenrolments_per_address_per_second = 100000\n"
+        };
         let text = format!(
             "data_dir = {data}\ndrain_ms = 3000\n\
              {}\n\
-             [runtime]\n{runtime}\n\
+             [runtime]\n{runtime}\n{advertise}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nformat = \"json\"\n\
              [limits]\nadmin_requests_per_second = 100000\nadmin_burst = 100000\n\

@@ -1,0 +1,303 @@
+//! The door: who may shake hands, how many wait for it, and in which order work is done.
+//!
+//! A handshake costs the kernel half a millisecond and whoever asks for it nothing. So the queue is
+//! bounded, no single address fills it, and a few handshakes at a time are worked on, each giving
+//! way to everything else on its thread after each step. Whoever finds no place is reset at once,
+//! for before TLS nothing can be said; it costs the kernel a few microseconds, and is counted.
+
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroUsize,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// The door. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    queue: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    shares: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// Why somebody is sent away before TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crowd {
+    /// The queue is full.
+    Queue,
+    /// The address has its share of the queue already.
+    Share,
+    /// Its turn did not come in time.
+    Late,
+}
+
+impl Crowd {
+    /// The word for figures.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Share => "share",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// A place in the queue, from the accepted socket to the end of the handshake.
+#[derive(Debug)]
+pub(super) struct Queued {
+    door: Door,
+    from: IpAddr,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Door {
+    /// A door with as many turns as `cores` can work on.
+    pub(super) fn new(cores: NonZeroUsize) -> Self {
+        Self {
+            queue: Arc::new(Semaphore::new(QUEUE_MAX)),
+            turns: Arc::new(Semaphore::new(cores.get().saturating_mul(TURNS_A_CORE))),
+            shares: Arc::default(),
+        }
+    }
+
+    /// Takes a place in the queue.
+    pub(super) fn enter(&self, from: IpAddr) -> Result<Queued, Crowd> {
+        let place = Arc::clone(&self.queue).try_acquire_owned();
+        let place = place.map_err(|_| Crowd::Queue)?;
+        let from = network(from);
+        // A map is whole at every moment, whoever panicked while holding it.
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = shares.entry(from).or_default();
+        if *share >= SHARE_MAX {
+            return Err(Crowd::Share);
+        }
+        *share += 1;
+        Ok(Queued {
+            door: self.clone(),
+            from,
+            _place: place,
+        })
+    }
+
+    /// Does `work` in turns, once the first has come.
+    pub(super) async fn work<F: Future>(&self, work: F) -> Result<F::Output, Crowd> {
+        let first = timeout(TURN_WITHIN, Arc::clone(&self.turns).acquire_owned()).await;
+        let first = first.map_err(|_| Crowd::Late)?.ok();
+        Ok(in_turns(&self.turns, first, work).await)
+    }
+
+    /// How many are within.
+    #[cfg(test)]
+    fn queued(&self) -> usize {
+        QUEUE_MAX - self.queue.available_permits()
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        let shares = &self.door.shares;
+        let mut shares = shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get_mut(&self.from) {
+            *share -= 1;
+            if *share == 0 {
+                shares.remove(&self.from);
+            }
+        }
+    }
+}
+
+/// Polls `work` only while holding a turn, and keeps the turn until all else that is ready on this
+/// thread was polled too: so many steps at most lie between two turns of anybody else.
+async fn in_turns<F: Future>(
+    turns: &Arc<Semaphore>,
+    first: Option<OwnedSemaphorePermit>,
+    work: F,
+) -> F::Output {
+    let mut work = pin!(work);
+    let mut waiting: Option<Pin<Box<_>>> = None;
+    let (mut ready, mut held, mut done) = (first, None, None);
+    let mut looking = false;
+    poll_fn(move |cx| {
+        if held.take().is_some() {
+            if let Some(output) = done.take() {
+                return Poll::Ready(output);
+            }
+            // A wake-up may have come while the turn was kept: look once more, for nothing mostly.
+            looking = true;
+        }
+        let turn = match ready.take() {
+            Some(turn) => turn,
+            None => {
+                let waiting_for =
+                    waiting.get_or_insert_with(|| Box::pin(Arc::clone(turns).acquire_owned()));
+                let Poll::Ready(turn) = waiting_for.as_mut().poll(cx) else {
+                    return Poll::Pending;
+                };
+                waiting = None;
+                match turn {
+                    Ok(turn) => turn,
+                    // Nobody closes it; and a handshake without a turn is better than none.
+                    Err(_) => return work.as_mut().poll(cx),
+                }
+            }
+        };
+        let polled = work.as_mut().poll(cx);
+        if std::mem::take(&mut looking) && polled.is_pending() {
+            return Poll::Pending;
+        }
+        if let Poll::Ready(output) = polled {
+            done = Some(output);
+        }
+        held = Some(turn);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
+/// Who counts as one: an address, and of IPv6 the network that one customer is given.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let prefix = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(prefix))
+        }
+    }
+}
+
+/// Half a second of two cores' work; a client that waits longer has given up.
+const QUEUE_MAX: usize = 1_024;
+
+/// One address takes a quarter of it. A fleet behind one address comes in quarters, 256 at a time
+/// and some thousand a second; a flood from one address leaves three quarters to all others.
+const SHARE_MAX: usize = QUEUE_MAX / 4;
+
+/// One that is worked on, and one that is ready when it is done.
+const TURNS_A_CORE: usize = 2;
+
+/// Half of what a connector waits for its handshake: beyond it the work would be for nobody.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::Ipv4Addr,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use tokio::task::{LocalSet, spawn_local};
+
+    use super::*;
+
+    const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
+    fn address(number: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 0, 0, number))
+    }
+
+    #[test]
+    fn the_queue_is_bounded_and_no_address_takes_more_than_a_quarter_of_it() {
+        let door = Door::new(TWO);
+        let mut held = Vec::new();
+        for number in 0..4 {
+            for _ in 0..SHARE_MAX {
+                held.push(door.enter(address(number)).unwrap());
+            }
+            let refused = door.enter(address(number)).unwrap_err();
+            assert_eq!(
+                refused,
+                if number < 3 {
+                    Crowd::Share
+                } else {
+                    Crowd::Queue
+                }
+            );
+        }
+        assert_eq!(door.enter(address(9)).unwrap_err(), Crowd::Queue);
+        assert_eq!(door.queued(), QUEUE_MAX);
+        drop(held);
+        assert_eq!(door.queued(), 0);
+        assert!(
+            door.shares.lock().unwrap().is_empty(),
+            "nobody is remembered"
+        );
+    }
+
+    #[test]
+    fn a_customers_ipv6_network_is_one_address() {
+        let one = |text: &str| network(text.parse().unwrap());
+        assert_eq!(one("2001:db8::1"), one("2001:db8::ffff:1"));
+        assert_ne!(one("2001:db8::1"), one("2001:db8:0:1::1"));
+        assert_eq!(one("::ffff:10.0.0.1"), one("10.0.0.1"));
+        assert_ne!(one("10.0.0.1"), one("10.0.0.2"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_for_a_turn_is_sent_away_unworked() {
+        let door = Door::new(NonZeroUsize::MIN);
+        let _taken = Arc::clone(&door.turns).acquire_many_owned(2).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let worked = door.work(async { panic!("worked for nobody") });
+        assert_eq!(worked.await, Err::<(), _>(Crowd::Late));
+        assert_eq!(began.elapsed(), TURN_WITHIN);
+    }
+
+    /// Goes to the end of the line of this thread.
+    async fn next_turn() {
+        let mut polled = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut polled, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_two_turns_of_anybody_else_are_a_few_steps_at_most() {
+        let herd = async {
+            let (door, steps) = (Door::new(TWO), Arc::new(AtomicUsize::new(0)));
+            // Two steps each, with a wait for the peer between them, as in a handshake.
+            let (answered, peer) = tokio::sync::watch::channel(false);
+            for _ in 0..1_000 {
+                let (door, steps, mut peer) = (door.clone(), Arc::clone(&steps), peer.clone());
+                drop(spawn_local(async move {
+                    let handshake = async {
+                        steps.fetch_add(1, Ordering::Relaxed);
+                        peer.wait_for(|answered| *answered).await.unwrap();
+                        steps.fetch_add(1, Ordering::Relaxed);
+                    };
+                    door.work(handshake).await.unwrap();
+                }));
+            }
+            let observer = spawn_local(async move {
+                let (mut before, mut most) = (0, 0);
+                while before < 2_000 {
+                    next_turn().await;
+                    let now = steps.load(Ordering::Relaxed);
+                    most = most.max(now - before);
+                    before = now;
+                    if now == 1_000 {
+                        answered.send_replace(true);
+                    }
+                }
+                most
+            });
+            let most = timeout(Duration::from_secs(60), observer).await;
+            assert_eq!(most.unwrap().unwrap(), 2 * TURNS_A_CORE);
+        };
+        LocalSet::new().run_until(herd).await;
+    }
+}

@@ -1,0 +1,194 @@
+//! After the handshake: each connection goes to where it is served, or is told why it is not.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    http::{HeaderValue, header::CONNECTION},
+    response::{IntoResponse, Response},
+};
+use provost_actors::{
+    Budget, Gateway, Spawner,
+    session::{SessionSettings, serve as serve_session},
+};
+use provost_certs::{Accepted, Alpn, TlsStream, detach, recovery_exporter};
+use provost_protocol::{
+    Code, CorrelationId, Problem, codec, sign::PeerIdentity, wire::ServerMessage,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{OwnedSemaphorePermit, watch},
+    time::timeout,
+};
+
+use super::{Remote, RuntimePort, door::Queued, http};
+use crate::{
+    problem::Refusal,
+    telemetry::names::{CONNECTIONS, CONNECTIONS_REFUSED},
+};
+
+/// A place among the open connections, counted while it is held.
+pub(super) struct Place(
+    #[expect(dead_code, reason = "dropping it gives the place back")] OwnedSemaphorePermit,
+);
+
+impl Place {
+    pub(super) fn take(permit: OwnedSemaphorePermit) -> Self {
+        metrics::gauge!(CONNECTIONS).increment(1.0);
+        Self(permit)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        metrics::gauge!(CONNECTIONS).decrement(1.0);
+    }
+}
+
+/// Moves an accepted stream to where it is served.
+pub(super) async fn hand_over(
+    accepted: Accepted,
+    port: RuntimePort,
+    draining: watch::Receiver<bool>,
+    place: Place,
+) {
+    let Accepted {
+        stream,
+        identity,
+        alpn,
+        peer_addr,
+    } = accepted;
+    let Some(identity) = identity else {
+        return serve_stranger(stream, alpn, port, peer_addr, draining, place).await;
+    };
+    let spawner: Spawner = port.gateway.directory().spawner().clone();
+    let arbiter = spawner.place(&identity.tenant);
+    let detached = match detach(stream) {
+        Ok(detached) => detached,
+        Err(error) => return tracing::debug!(%error, "a stream could not be moved"),
+    };
+    let served = spawner.spawn_on(arbiter, move || async move {
+        let _place = place;
+        match detached.attach() {
+            Err(error) => tracing::debug!(%error, "a stream could not be moved"),
+            Ok(stream) => match alpn {
+                Alpn::Provost1 => frames(stream, port.gateway, identity, peer_addr, draining).await,
+                Alpn::H2 | Alpn::Http11 => {
+                    let budget: Budget = port.gateway.budgets().connection(identity.tenant);
+                    let remote = Remote {
+                        identity: Some(identity),
+                        address: peer_addr,
+                        exporter: None,
+                        budget: Some(Arc::new(budget)),
+                    };
+                    http::serve(stream, alpn, port.routes(remote), draining).await;
+                }
+            },
+        }
+    });
+    if let Err(error) = served {
+        tracing::warn!(%error, "a connection found no arbiter");
+    }
+}
+
+/// Tells a connection for which there is no place when to come again; it keeps its place in the
+/// queue meanwhile, so that these are bounded too.
+pub(super) async fn turn_away(
+    accepted: Accepted,
+    port: RuntimePort,
+    draining: watch::Receiver<bool>,
+    _queued: Queued,
+) {
+    metrics::counter!(CONNECTIONS_REFUSED, "why" => "full").increment(1);
+    let house = port.gateway.directory().house();
+    let correlation = CorrelationId::from_parts(house.clock.now(), house.random.id_bytes());
+    let detail = "the kernel has as many connections open as it may";
+    let problem = Problem::new(Code::Overloaded, detail)
+        .retry_after_ms(port.gateway.budgets().come_back_ms())
+        .correlated(correlation);
+    let told = tell(accepted.stream, accepted.alpn, problem, draining);
+    let _ = timeout(TOLD_WITHIN, told).await;
+}
+
+async fn tell(stream: TlsStream, alpn: Alpn, problem: Problem, draining: watch::Receiver<bool>) {
+    if alpn == Alpn::Provost1 {
+        return refuse_frames(stream, problem).await;
+    }
+    let refusing = move || {
+        let problem = problem.clone();
+        async move {
+            let mut response: Response = Refusal::from(problem).into_response();
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+            response
+        }
+    };
+    http::serve(stream, alpn, Router::new().fallback(refusing), draining).await;
+}
+
+async fn frames(
+    stream: TlsStream,
+    gateway: Gateway,
+    identity: PeerIdentity,
+    address: SocketAddr,
+    draining: watch::Receiver<bool>,
+) {
+    use tracing::Instrument;
+    let span = tracing::info_span!(
+        "session", tenant.id = %identity.tenant, runtime.id = %identity.runtime, peer.addr = %address
+    );
+    let settings = SessionSettings {
+        gateway,
+        identity,
+        address,
+        draining,
+    };
+    let ending = serve_session(stream, settings).instrument(span).await;
+    metrics::counter!(SESSIONS_ENDED, "why" => format!("{ending:?}")).increment(1);
+}
+
+/// Who shows no certificate reaches enrolment and recovery over HTTP, and nothing else.
+async fn serve_stranger(
+    stream: TlsStream,
+    alpn: Alpn,
+    port: RuntimePort,
+    address: SocketAddr,
+    draining: watch::Receiver<bool>,
+    _place: Place,
+) {
+    if alpn == Alpn::Provost1 {
+        let detail = "connect with the runtime's certificate; enroll first";
+        let problem = Problem::new(Code::CertificateRequired, detail);
+        let _ = timeout(TOLD_WITHIN, refuse_frames(stream, problem)).await;
+        return;
+    }
+    let remote = Remote {
+        identity: None,
+        address,
+        exporter: recovery_exporter(&stream),
+        budget: None,
+    };
+    let served = http::serve(stream, alpn, port.routes(remote), draining);
+    let _ = timeout(STRANGER_WITHIN, served).await;
+}
+
+/// Says one word of refusal, and waits until the peer has hung up: closing on what it still sends
+/// would reset the connection, and the word with it.
+async fn refuse_frames(mut stream: TlsStream, problem: Problem) {
+    let Ok(frame) = codec::encode_frame(&ServerMessage::Refused(problem)) else {
+        return;
+    };
+    if stream.write_all(&frame).await.is_err() || stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut unread = [0; 4 * 1024];
+    while stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+}
+
+/// One word, and the time to take it.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+
+/// An enrolment takes one request; who shows no certificate has no business staying.
+const STRANGER_WITHIN: Duration = Duration::from_secs(30);
+
+const SESSIONS_ENDED: &str = "provost_sessions_ended_total";
