@@ -3,6 +3,7 @@
 //! telemetry.
 
 pub mod admin;
+pub mod ca;
 pub mod cli;
 pub mod config;
 pub mod daemon;

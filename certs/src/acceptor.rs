@@ -13,6 +13,7 @@ mod verifier;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use provost_protocol::{
     Timestamp,
     sign::{PeerIdentity, Standing},
@@ -26,6 +27,7 @@ use crate::{
     certificate::Leaf,
     crypto,
     io::{Io, TlsStream},
+    roots::RootSet,
 };
 
 pub use error::{AcceptError, Blame};
@@ -93,9 +95,21 @@ pub struct AcceptorSettings {
 /// Accepts runtimes. Cheap to clone.
 #[derive(Clone)]
 pub struct Acceptor {
+    shared: Arc<Shared>,
+    deadline: Duration,
+}
+
+/// What every clone has in common.
+struct Shared {
+    names: Vec<String>,
+    standing: Arc<dyn Standing>,
+    serving: ArcSwap<Serving>,
+}
+
+/// What one handshake is run with, from its first byte to its last: roots and leaf of one moment.
+struct Serving {
     tls: TlsAcceptor,
     leaf: Arc<KernelLeaf>,
-    deadline: Duration,
 }
 
 impl Acceptor {
@@ -104,34 +118,38 @@ impl Acceptor {
     /// # Errors
     /// [`AuthorityError`] when the certificate cannot be issued.
     pub fn new(settings: AcceptorSettings, now: Timestamp) -> Result<Self, AuthorityError> {
-        let provider = crypto::provider();
-        let verifier = RuntimeVerifier::new(
-            &settings.authority,
-            settings.standing,
-            Arc::clone(&provider),
-        )
-        .map_err(AuthorityError::Tls)?;
-        let leaf = KernelLeaf::new(settings.authority, settings.names, &provider, now)?;
-        let leaf = Arc::new(leaf);
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(AuthorityError::Tls)?
-            .with_client_cert_verifier(Arc::new(verifier))
-            .with_cert_resolver(Arc::clone(&leaf) as _);
-        config.alpn_protocols = [Alpn::Provost1, Alpn::H2, Alpn::Http11]
-            .map(|alpn| alpn.as_bytes().to_vec())
-            .into();
-        // Resumption off, each way it could come about.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.max_tls13_tickets = 0;
-        config.max_early_data_size = 0;
-        let tls = TlsAcceptor::from(Arc::new(config));
+        let AcceptorSettings {
+            authority,
+            names,
+            standing,
+            handshake_deadline,
+        } = settings;
+        let roots = RootSet::single(authority)?;
+        let serving = Serving::new(&roots, (&names, &standing), now)?;
+        let shared = Shared {
+            names,
+            standing,
+            serving: ArcSwap::from_pointee(serving),
+        };
         Ok(Self {
-            tls,
-            leaf,
-            deadline: settings.handshake_deadline,
+            shared: Arc::new(shared),
+            deadline: handshake_deadline,
         })
+    }
+
+    /// Takes other roots into use: from the next handshake on the daemon's leaf is of their active
+    /// one, and runtimes of each accepted one are let in. A handshake under way ends as it began;
+    /// connections that are open stay.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] when no leaf can be issued; what was in use stays.
+    pub fn take_roots(&self, roots: &RootSet, now: Timestamp) -> Result<(), AuthorityError> {
+        let Shared {
+            names, standing, ..
+        } = &*self.shared;
+        let serving = Serving::new(roots, (names, standing), now)?;
+        self.shared.serving.store(Arc::new(serving));
+        Ok(())
     }
 
     /// Runs the handshake of one connection, within the deadline.
@@ -142,7 +160,8 @@ impl Acceptor {
         let peer_addr = tcp.peer_addr().map_err(AcceptError::Gone)?;
         // Frames are small and answered one by one: Nagle would add 40 ms to them.
         tcp.set_nodelay(true).map_err(AcceptError::Gone)?;
-        let handshake = self.tls.accept(Io::Live(tcp));
+        let serving = self.shared.serving.load_full();
+        let handshake = serving.tls.accept(Io::Live(tcp));
         let stream = match tokio::time::timeout(self.deadline, handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(AcceptError::of_handshake(error)),
@@ -158,7 +177,7 @@ impl Acceptor {
         ))?;
         let identity = match session.peer_certificates().and_then(<[_]>::first) {
             Some(der) => {
-                let peer = Leaf::parse(der).and_then(|leaf| leaf.as_runtime(self.leaf.install()));
+                let peer = Leaf::parse(der).and_then(|leaf| leaf.as_runtime(serving.leaf.install()));
                 Some(peer.map_err(AcceptError::Certificate)?)
             }
             None => None,
@@ -178,20 +197,53 @@ impl Acceptor {
     /// # Errors
     /// [`AuthorityError`]; the old certificate stays in use.
     pub fn renew_if_due(&self, now: Timestamp) -> Result<bool, AuthorityError> {
-        self.leaf.renew_if_due(now)
+        self.shared.serving.load().leaf.renew_if_due(now)
     }
 
     /// When [`renew_if_due`](Self::renew_if_due) is next worth calling.
     #[must_use]
     pub fn renewal_due(&self) -> Timestamp {
-        self.leaf.renewal_due()
+        self.shared.serving.load().leaf.renewal_due()
+    }
+}
+
+impl Serving {
+    fn new(
+        roots: &RootSet,
+        (names, standing): (&[String], &Arc<dyn Standing>),
+        now: Timestamp,
+    ) -> Result<Self, AuthorityError> {
+        let provider = crypto::provider();
+        let accepted = roots.accepted();
+        let verifier = RuntimeVerifier::new(
+            (&accepted, roots.active().install()),
+            Arc::clone(standing),
+            Arc::clone(&provider),
+        )
+        .map_err(AuthorityError::Tls)?;
+        let leaf = Arc::new(KernelLeaf::new(roots, names.to_vec(), &provider, now)?);
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(AuthorityError::Tls)?
+            .with_client_cert_verifier(Arc::new(verifier))
+            .with_cert_resolver(Arc::clone(&leaf) as _);
+        config.alpn_protocols = [Alpn::Provost1, Alpn::H2, Alpn::Http11]
+            .map(|alpn| alpn.as_bytes().to_vec())
+            .into();
+        // Resumption off, each way it could come about.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { tls, leaf })
     }
 }
 
 impl std::fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Acceptor")
-            .field("leaf", &self.leaf)
+            .field("leaf", &self.shared.serving.load().leaf)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }

@@ -8,6 +8,7 @@
 
 mod contents;
 mod csr;
+mod next;
 
 use std::{
     fmt,
@@ -52,6 +53,17 @@ pub enum AuthorityError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The log says that there is an authority with this root, and the folder holds none.
+    #[error("{} holds no certificate authority with the root {root_sha256}", dir.display())]
+    Missing {
+        /// The folder.
+        dir: PathBuf,
+        /// The root's SHA-256, hex.
+        root_sha256: String,
+    },
+    /// A root certificate that is none.
+    #[error("a root certificate is malformed")]
+    Root,
     /// A name for the kernel's certificate that is neither an IP address nor a DNS name.
     #[error("{name:?} is neither an IP address nor a DNS name")]
     Name {
@@ -82,10 +94,9 @@ pub struct IssuedCertificate {
     pub not_after: Timestamp,
 }
 
-/// The daemon's own certificate: the chain to send, and the key, which lives in memory only.
+/// The daemon's own certificate, and the key, which lives in memory only.
 pub(crate) struct KernelCertificate {
-    /// The leaf, then the root, so that first contact can find the root by its hash.
-    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) leaf: CertificateDer<'static>,
     /// PKCS#8.
     pub(crate) key_der: Secret<Vec<u8>>,
     pub(crate) not_before: Timestamp,
@@ -131,7 +142,10 @@ impl Authority {
     /// [`AuthorityError::File`] also when the key can be read by others;
     /// [`AuthorityError::Damaged`] when key and root do not belong together.
     pub fn open(dir: &Path) -> Result<Self, AuthorityError> {
-        let (key_path, root_path) = (dir.join(KEY_FILE), dir.join(ROOT_FILE));
+        Self::open_files(dir.join(KEY_FILE), dir.join(ROOT_FILE))
+    }
+
+    fn open_files(key_path: PathBuf, root_path: PathBuf) -> Result<Self, AuthorityError> {
         let key_pem = files::read_private(&key_path).map_err(AuthorityError::File)?;
         let root_pem = files::read_public(&root_path).map_err(AuthorityError::File)?;
         let key = std::str::from_utf8(key_pem.expose())
@@ -236,7 +250,7 @@ impl Authority {
         let key = new_key().map_err(AuthorityError::Signing)?;
         let leaf = self.sign(params, &key, ExtendedKeyUsagePurpose::ServerAuth)?;
         Ok(KernelCertificate {
-            chain: vec![leaf.der, self.root.clone()],
+            leaf: leaf.der,
             key_der: Secret::new(key.serialize_der()),
             not_before: leaf.not_before,
             not_after: leaf.not_after,

@@ -1,8 +1,9 @@
 //! Whether a certificate that was good at the handshake is good still; asked on every request.
 //!
-//! The set of revoked serials lives in memory and holds what was revoked since the start: nothing
-//! here survives a crash. That a runtime is revoked stands in its tenant's log, by which every call
-//! of it is refused whatever is known here.
+//! The set of revoked serials lives in memory and is filled at the start from the store's index of
+//! revoked certificates that have not ended: nothing here survives a crash by itself. That a runtime
+//! is revoked stands in its tenant's log too, by which every call of it is refused whatever is known
+//! here.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -33,6 +34,15 @@ impl Certificates {
         self.revoked.rcu(|held| {
             let mut next = HashSet::clone(held);
             next.insert(serial.clone());
+            next
+        });
+    }
+
+    /// Revokes many at once: readers see all of them or none.
+    pub fn revoke_all(&self, serials: &[String]) {
+        self.revoked.rcu(|held| {
+            let mut next = HashSet::clone(held);
+            next.extend(serials.iter().map(|serial| serial.to_ascii_lowercase()));
             next
         });
     }
@@ -76,6 +86,7 @@ mod tests {
             tenant: A.parse().unwrap(),
             runtime: A.parse().unwrap(),
             serial: "00ff".to_owned(),
+            key_sha256: [1; 32],
             not_before: Timestamp::from_millis(1_000),
             not_after: Timestamp::from_millis(2_000),
         }

@@ -33,7 +33,7 @@ pub(super) const ROUTES: &[Route] = &[
         body: None,
         answer: (200, "Keys"),
         query: &[],
-        handler: |admin, _| Box::pin(async move { Answer::ok(&admin.context.keys) }),
+        handler: |admin, _| Box::pin(async move { Answer::ok(&keys(&admin)) }),
     },
     Route {
         method: Method::Get,
@@ -58,6 +58,16 @@ pub(super) const ROUTES: &[Route] = &[
         handler: |admin, call| Box::pin(create(admin, call)),
     },
 ];
+
+/// The roots are those of this moment; all of them are to be trusted.
+fn keys(admin: &Admin) -> view::Keys {
+    let roots = admin.context.ca.roots();
+    view::Keys {
+        keys: admin.context.keys.clone(),
+        root_pem: roots.root_pem(),
+        root_sha256: hex::encode(roots.root_sha256()),
+    }
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

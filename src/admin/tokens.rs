@@ -143,8 +143,9 @@ fn text_of(
     id: TokenId,
     secret: [u8; SECRET_BYTES],
 ) -> Result<EnrolmentToken, Refusal> {
-    let enrolment = &admin.context.enrolment;
-    EnrolmentToken::new(&enrolment.addr, id, secret, enrolment.root_sha256).map_err(|error| {
+    let addr = &admin.context.enrolment.addr;
+    let root_sha256 = admin.context.ca.roots().root_sha256();
+    EnrolmentToken::new(addr, id, secret, root_sha256).map_err(|error| {
         tracing::error!(%error, "runtime.advertise does not fit into a token");
         Refusal::new(Code::Internal, "an internal error")
     })

@@ -2,7 +2,8 @@
 //!
 //! The meaning holds on one machine and on many: append to *one tenant's* log with the expected
 //! sequence; read one tenant's log; get within one tenant. No call exists without a tenant, except
-//! the walk over tenants that the admin API and the due index need, and
+//! the walk over tenants that the admin API and the due index need, the serial numbers that are
+//! refused at a handshake ([`Backend::revoked`]), and
 //! [`Backend::token_tenant`]: who enrolls proves itself by a token and knows no tenant yet. One
 //! conformance suite (`store/tests/store/conformance.rs`) runs against every implementation.
 
@@ -298,6 +299,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
         now: Timestamp,
         limit: usize,
     ) -> Pending<Result<Vec<(Timestamp, TenantId)>, ReadError>>;
+
+    /// Serial numbers of revoked certificates that are over at `from` or later, each with that
+    /// moment and in its order, after `after`, at most `limit`: of every tenant, for whoever judges
+    /// a handshake before any tenant is known.
+    fn revoked(
+        &self,
+        from: Timestamp,
+        after: Option<(Timestamp, String)>,
+        limit: usize,
+    ) -> Pending<Result<Vec<(Timestamp, String)>, ReadError>>;
 
     /// Finds the tenant whose log issued an enrolment token, revoked or used up ones included.
     ///

@@ -10,6 +10,7 @@
 //! | `d/<deadline, 8 bytes big endian><tenant>/<entity key>` | empty: the due index |
 //! | `o/<tenant>/<runtime>` | empty: the runtime is active and not lost |
 //! | `k/<token>` | the tenant that issued the enrolment token |
+//! | `r/<end, 8 bytes big endian><serial>` | empty: the certificate is revoked and over then |
 //! | `w` | the watermark: the journal's position after the last applied group, and the sum below |
 //!
 //! # What survives what
@@ -45,10 +46,13 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use self::{
     batch::Batch,
-    keys::{deadline, is_online},
+    keys::{deadline, is_online, revoked},
 };
 use self::{
-    keys::{DUE, HEADS, ONLINE, WATERMARK, entity_key, head_key, online_key, token_key},
+    keys::{
+        DUE, HEADS, ONLINE, REVOKED, WATERMARK, entity_key, head_key, online_key, revoked_from,
+        revoked_key, token_key,
+    },
     sum::Sum,
 };
 use crate::{
@@ -271,6 +275,35 @@ impl Db {
             if let Some((Ok(tenant), Ok(runtime))) = ids {
                 found.push((tenant, runtime));
             }
+        }
+        Ok(found)
+    }
+
+    /// Revoked certificates that are over at `from` or later, in that order, after `after`.
+    pub(crate) fn revoked(
+        &self,
+        from: Timestamp,
+        after: Option<&(Timestamp, String)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, String)>, DbError> {
+        let mut start = revoked_from(from);
+        if let Some(after) = after {
+            let mut next = revoked_key(after);
+            next.push(0);
+            start = start.max(next);
+        }
+        let mut found = Vec::new();
+        for item in self.db.range(start..).take(limit) {
+            let (key, _) = item.map_err(sled_error)?;
+            let Some(rest) = key.strip_prefix(REVOKED) else {
+                break;
+            };
+            let Some((ends, serial)) = rest.split_first_chunk::<8>() else {
+                continue;
+            };
+            let millis = i64::try_from(u64::from_be_bytes(*ends)).unwrap_or(i64::MAX);
+            let serial = String::from_utf8_lossy(serial).into_owned();
+            found.push((Timestamp::from_millis(millis), serial));
         }
         Ok(found)
     }

@@ -17,7 +17,7 @@ use crate::{
         Append, AppendError, Backend, Found, Head, Ids, Included, Keyed, Loaded, LookupKey,
         Pending, Range, ReadError, Stamped, StoredEvent,
     },
-    db::{deadline, is_online},
+    db::{deadline, is_online, revoked},
     index::lookup_keys,
     query::{Query, QueryPage},
 };
@@ -319,6 +319,24 @@ impl Backend for MemoryStore {
             });
             let mut found: Vec<_> = due.collect();
             found.sort_unstable();
+            found.truncate(limit);
+            Ok(found)
+        })
+    }
+
+    fn revoked(
+        &self,
+        from: Timestamp,
+        after: Option<(Timestamp, String)>,
+        limit: usize,
+    ) -> Pending<Result<Vec<(Timestamp, String)>, ReadError>> {
+        self.answer(|shared| {
+            let rows = shared.entities().flat_map(|(_, _, entity)| revoked(entity));
+            let mut found: Vec<_> = rows
+                .filter(|row| row.0 >= from && after.as_ref().is_none_or(|after| row > after))
+                .collect();
+            found.sort_unstable();
+            found.dedup();
             found.truncate(limit);
             Ok(found)
         })

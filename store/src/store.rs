@@ -266,6 +266,16 @@ impl Backend for Store {
         self.readers.read(move |db, _| Ok(db.due(now, limit)?))
     }
 
+    fn revoked(
+        &self,
+        from: Timestamp,
+        after: Option<(Timestamp, String)>,
+        limit: usize,
+    ) -> Pending<Result<Vec<(Timestamp, String)>, ReadError>> {
+        self.readers
+            .read(move |db, _| Ok(db.revoked(from, after.as_ref(), limit)?))
+    }
+
     fn token_tenant(&self, token: TokenId) -> Pending<Result<Option<TenantId>, ReadError>> {
         self.readers.read(move |db, _| Ok(db.token_tenant(token)?))
     }
@@ -290,12 +300,13 @@ fn load(db: &Db, tenant: TenantId) -> Result<Loaded, Failed> {
 }
 
 /// The kinds of [`EntityKey::is_hot`], as sled's keys begin.
-const HOT_PREFIXES: [&str; 5] = [
+const HOT_PREFIXES: [&str; 6] = [
     "tenant/",
     "entitlement/",
     "counter/",
     "provider/",
     "attachment/",
+    "directives/",
 ];
 
 /// A tenant has one appender, and whoever loads is about to be it: one retry is the rule, more

@@ -32,6 +32,8 @@ mod queries;
 mod reads;
 #[path = "store/rebuild.rs"]
 mod rebuild;
+#[path = "store/revoked.rs"]
+mod revoked;
 #[path = "store/rounds.rs"]
 mod rounds;
 #[path = "store/sealed.rs"]

@@ -12,6 +12,7 @@ mod curl;
 mod durability;
 mod evidence;
 mod licenses;
+mod rotation;
 mod strangers;
 mod tool;
 mod trace;

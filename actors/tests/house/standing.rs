@@ -107,7 +107,7 @@ async fn a_revoked_certificate_and_an_unknown_runtime_are_refused_before_anythin
             .lock()
             .unwrap()
             .insert("serial-5".to_owned());
-        assert_eq!(code(world.beat(&known).await), Code::RuntimeRevoked);
+        assert_eq!(code(world.beat(&known).await), Code::CertificateRefused);
         assert_eq!(
             world.directory.fleet_size(),
             0,

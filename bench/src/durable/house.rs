@@ -20,7 +20,7 @@ use provost_actors::{
     Arbiters, AuditItem, Directory, House, Meta, Random as _, Spawner, SystemClock, SystemRandom,
     TenantHandle, TimeNote,
 };
-use provost_certs::{Certificates, Signers};
+use provost_certs::{Authority, Certificates, Signers};
 use provost_kernel::{
     Caller, Command,
     command::{AuditEntry, AuditPrior, CreateTenant, CreateToken, Enroll},
@@ -85,8 +85,9 @@ impl Writers {
             license_signer: Arc::clone(&signers.license) as _,
             checkpoint_signer: Arc::clone(&signers.checkpoint) as _,
             standing: Arc::new(Certificates::new()),
+            issuer: Arc::new(Authority::open(folder)?),
             install: Install::load(folder)?.install_id,
-            trust_bundle: String::new(),
+            trust_bundle: "".into(),
             region: None,
             time_note: TimeNote::default(),
         };

@@ -9,13 +9,18 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::authority::{Authority, AuthorityError};
+use crate::{
+    authority::{Authority, AuthorityError},
+    roots::RootSet,
+};
 
 /// Hands the certificate in use to each handshake.
 pub(super) struct KernelLeaf {
     authority: Arc<Authority>,
+    /// What is sent after the leaf, so that whoever trusts any root in force finds a way to it.
+    tail: Vec<CertificateDer<'static>>,
     names: Vec<String>,
     provider: CryptoProvider,
     current: ArcSwap<Current>,
@@ -28,15 +33,17 @@ struct Current {
 
 impl KernelLeaf {
     pub(super) fn new(
-        authority: Arc<Authority>,
+        roots: &RootSet,
         names: Vec<String>,
         provider: &CryptoProvider,
         now: Timestamp,
     ) -> Result<Self, AuthorityError> {
-        let current = issue(&authority, &names, provider, now)?;
+        let (authority, tail) = (Arc::clone(roots.active()), roots.chain_tail());
+        let current = issue((&authority, &tail), &names, provider, now)?;
         let current = ArcSwap::from_pointee(current);
         Ok(Self {
             authority,
+            tail,
             names,
             provider: provider.clone(),
             current,
@@ -55,7 +62,8 @@ impl KernelLeaf {
         if now < self.renewal_due() {
             return Ok(false);
         }
-        let next = issue(&self.authority, &self.names, &self.provider, now)?;
+        let signer = (&*self.authority, &*self.tail);
+        let next = issue(signer, &self.names, &self.provider, now)?;
         self.current.store(Arc::new(next));
         Ok(true)
     }
@@ -79,7 +87,7 @@ impl fmt::Debug for KernelLeaf {
 }
 
 fn issue(
-    authority: &Authority,
+    (authority, tail): (&Authority, &[CertificateDer<'static>]),
     names: &[String],
     provider: &CryptoProvider,
     now: Timestamp,
@@ -91,8 +99,10 @@ fn issue(
         .load_private_key(key)
         .map_err(AuthorityError::Tls)?;
     let life_ms = issued.not_after.millis_since(issued.not_before);
+    let mut chain = vec![issued.leaf];
+    chain.extend_from_slice(tail);
     Ok(Current {
-        certified: Arc::new(CertifiedKey::new(issued.chain, key)),
+        certified: Arc::new(CertifiedKey::new(chain, key)),
         renewal_due: issued.not_before.plus_millis(life_ms / 2),
     })
 }
@@ -109,7 +119,8 @@ mod tests {
         let install = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         let authority = Arc::new(Authority::create(dir.path(), install, now).unwrap());
         let names = vec!["localhost".to_owned()];
-        let leaf = KernelLeaf::new(authority, names, &crypto::provider(), now).unwrap();
+        let roots = RootSet::single(authority).unwrap();
+        let leaf = KernelLeaf::new(&roots, names, &crypto::provider(), now).unwrap();
         let der = || leaf.current.load().certified.cert[0].clone();
         let (first, due) = (der(), leaf.renewal_due());
         assert_eq!(

@@ -14,10 +14,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use crate::{
-    authority::Authority,
-    certificate::{self, CertificateFault, Leaf},
-};
+use crate::certificate::{self, CertificateFault, Leaf};
 
 /// Takes a runtime of our installation, or nobody at all.
 #[derive(Debug)]
@@ -28,20 +25,23 @@ pub(super) struct RuntimeVerifier {
 }
 
 impl RuntimeVerifier {
+    /// Takes runtimes of `install` whose certificates one of the roots has signed.
     pub(super) fn new(
-        authority: &Authority,
+        (trusted, install): (&[CertificateDer<'static>], InstallId),
         standing: Arc<dyn Standing>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, rustls::Error> {
         let mut roots = RootCertStore::empty();
-        roots.add(authority.root_der().clone())?;
+        for root in trusted {
+            roots.add(root.clone())?;
+        }
         let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .allow_unauthenticated()
             .build()
             .map_err(|error| rustls::Error::General(error.to_string()))?;
         Ok(Self {
             chain,
-            install: authority.install(),
+            install,
             standing,
         })
     }

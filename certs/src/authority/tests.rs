@@ -159,15 +159,13 @@ fn the_kernels_certificate_has_its_name_and_its_addresses() {
     let (_dir, authority) = authority();
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let kernel = authority.issue_kernel(&names, NOW).unwrap();
-    assert_eq!(kernel.chain.len(), 2);
-    assert_eq!(&kernel.chain[1], authority.root_der());
-    let leaf = Leaf::parse(&kernel.chain[0]).unwrap();
+    let leaf = Leaf::parse(&kernel.leaf).unwrap();
     assert_eq!(leaf.as_kernel(), Ok(authority.install()));
     assert_eq!(
         leaf.as_runtime(authority.install()),
         Err(CertificateFault::WrongRole)
     );
-    let (_, x509) = x509_parser::certificate::X509Certificate::from_der(&kernel.chain[0]).unwrap();
+    let (_, x509) = x509_parser::certificate::X509Certificate::from_der(&kernel.leaf).unwrap();
     let names = x509.subject_alternative_name().unwrap().unwrap();
     assert_eq!(names.value.general_names.len(), 4);
     let wrong = authority.issue_kernel(&["no name".to_owned()], NOW);

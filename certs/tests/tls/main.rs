@@ -3,5 +3,6 @@
 
 mod client;
 mod moving;
+mod rotation;
 mod server;
 mod world;

@@ -48,9 +48,9 @@ pub struct AdminKeyCreated {
 pub struct Keys {
     /// What signs licenses, the time and checkpoints.
     pub keys: Vec<PublicKey>,
-    /// The root certificate, PEM.
+    /// The root certificates to trust, PEM: two while one is rotated out for the other.
     pub root_pem: String,
-    /// SHA-256 of the root certificate's DER, hex.
+    /// SHA-256 of the DER of the one that signs, hex.
     pub root_sha256: String,
 }
 

@@ -9,7 +9,10 @@ use serde::Serialize;
 
 use super::{
     DbError,
-    keys::{deadline, due_key, entity_key, head_key, is_online, online_key, token_key},
+    keys::{
+        deadline, due_key, entity_key, head_key, is_online, online_key, revoked, revoked_key,
+        token_key,
+    },
 };
 use crate::{backend::Head, value};
 
@@ -67,6 +70,13 @@ impl Batch {
             } else {
                 self.remove(index);
             }
+        }
+        // What is revoked stays so: a row goes with its entity alone.
+        for row in before.map(revoked).unwrap_or_default() {
+            self.remove(revoked_key(&row));
+        }
+        for row in after.map(revoked).unwrap_or_default() {
+            self.put(revoked_key(&row), Vec::new());
         }
         let text = entity_key(tenant, key);
         match after {

@@ -45,8 +45,36 @@ pub(super) fn due_key(at: Timestamp, tenant: TenantId, key: &EntityKey) -> Vec<u
     bytes
 }
 
+/// The serial numbers of certificates that are revoked, each with when it is over in any case.
+pub(crate) fn revoked(entity: &Entity) -> Vec<(Timestamp, String)> {
+    match entity {
+        Entity::Runtime(runtime) if runtime.status == RuntimeStatus::Revoked => runtime
+            .serials
+            .iter()
+            .map(|serial| (runtime.certificate_not_after, serial.clone()))
+            .collect(),
+        Entity::RevokedCertificate(revoked) => vec![(revoked.not_after, revoked.serial.clone())],
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn revoked_key((ends, serial): &(Timestamp, String)) -> Vec<u8> {
+    let mut bytes = revoked_from(*ends);
+    bytes.extend_from_slice(serial.as_bytes());
+    bytes
+}
+
+/// Sorts before every certificate that is over at that moment or later.
+pub(super) fn revoked_from(ends: Timestamp) -> Vec<u8> {
+    let millis = u64::try_from(ends.as_millis()).unwrap_or(0);
+    let mut bytes = REVOKED.to_vec();
+    bytes.extend_from_slice(&millis.to_be_bytes());
+    bytes
+}
+
 pub(super) const WATERMARK: &[u8] = b"w";
 pub(super) const HEADS: &str = "h/";
 pub(super) const DUE: &[u8] = b"d/";
 pub(super) const ONLINE: &str = "o/";
 pub(super) const TOKENS: &str = "k/";
+pub(super) const REVOKED: &[u8] = b"r/";

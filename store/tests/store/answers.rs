@@ -23,6 +23,9 @@ pub(crate) fn answers(store: &dyn Backend) -> Vec<String> {
     lines.extend(online.iter().map(|pair| format!("online {pair:?}")));
     let due = wait(store.due(Timestamp::MAX, usize::MAX)).expect("deadlines are listed");
     lines.extend(due.iter().map(|pair| format!("due {pair:?}")));
+    let revoked = wait(store.revoked(Timestamp::EPOCH, None, usize::MAX));
+    let revoked = revoked.expect("revoked certificates are listed");
+    lines.extend(revoked.iter().map(|row| format!("revoked {row:?}")));
     lines
 }
 
@@ -108,7 +111,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 /// What a writer under a crash test fills: several segments within a few rounds.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 128 * 1024;
 
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 18] = [
     "tenant/",
     "entitlement/",
     "counter/",
@@ -123,4 +126,8 @@ const KINDS: [&str; 14] = [
     "license/",
     "individual/",
     "key/",
+    "certificates/",
+    "rotation/",
+    "trust/",
+    "revoked-certificate/",
 ];

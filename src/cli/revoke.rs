@@ -1,0 +1,78 @@
+//! `provost runtime revoke` and `revoke-all`.
+
+use clap::Args;
+use provost_protocol::{RuntimeId, TenantId};
+use reqwest::Method;
+
+use super::{client::Client, exit::Failure, output::Output};
+use crate::admin::{
+    body::{Reason, RevokeCertificate},
+    view::{Page, Revocation, RuntimeRevoked},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct RevokeArgs {
+    /// The tenant's id
+    tenant: TenantId,
+    /// The runtime's id
+    runtime: RuntimeId,
+    /// Only the certificate with this serial number; the runtime's others stay good
+    #[arg(long, value_name = "HEX")]
+    serial: Option<String>,
+    /// Why; stands in the log
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RevokeAllArgs {
+    /// The tenant's id
+    tenant: TenantId,
+    /// Why; stands in the log
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+pub(super) async fn one(
+    client: &Client,
+    output: &Output,
+    args: RevokeArgs,
+) -> Result<(), Failure> {
+    let (tenant, runtime) = (args.tenant.to_string(), args.runtime.to_string());
+    let runtime = ["tenants", &tenant, "runtimes", &runtime];
+    let reason = args.reason;
+    let revoked: RuntimeRevoked = match args.serial {
+        None => {
+            let path = [&runtime[..], &["revoke"]].concat();
+            client.send(Method::POST, &path, &Reason { reason }).await?
+        }
+        Some(serial) => {
+            let path = [&runtime[..], &["certificates", "revoke"]].concat();
+            let body = RevokeCertificate { serial, reason };
+            client.send(Method::POST, &path, &body).await?
+        }
+    };
+    output.one(&revoked)
+}
+
+pub(super) async fn all(
+    client: &Client,
+    output: &Output,
+    args: RevokeAllArgs,
+) -> Result<(), Failure> {
+    let tenant = args.tenant.to_string();
+    let path = ["tenants", &tenant, "runtimes", "revoke"];
+    let body = Reason {
+        reason: args.reason,
+    };
+    let revoked: Revocation = client.send(Method::POST, &path, &body).await?;
+    output.one(&revoked)?;
+    if output.is_json() || revoked.not_reached.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    output.list(&Page {
+        items: revoked.not_reached,
+        next_cursor: None,
+    })
+}

@@ -1,0 +1,144 @@
+//! Who is revoked is out: its connections, its next handshakes, also after a restart.
+
+use std::time::Duration;
+
+use provost_certs::Alpn;
+use provost_protocol::{
+    Code, codec,
+    frame::{FRAME_BYTES_MAX, FrameDecoder},
+    wire::ServerMessage,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
+
+use crate::{
+    bad_frames::hello,
+    world::{Kernel, Runtime},
+};
+
+async fn show(kernel: &Kernel, runtime: &Runtime) -> Value {
+    let path = format!("/v1/tenants/{}/runtimes/{}", runtime.tenant, runtime.id);
+    kernel.get(&path).await.must(200).json.clone()
+}
+
+async fn revoke_serial(kernel: &Kernel, runtime: &Runtime) -> Value {
+    let serial = show(kernel, runtime).await["serials"][0].clone();
+    let path = format!(
+        "/v1/tenants/{}/runtimes/{}/certificates/revoke",
+        runtime.tenant, runtime.id
+    );
+    let body = json!({"serial": serial, "reason": "stolen"});
+    kernel.post(&path, body).await.json.clone()
+}
+
+/// An open session; gives the messages that come after Welcome until the kernel closes.
+async fn until_closed(kernel: &Kernel, runtime: &Runtime, act: impl AsyncFnOnce()) -> Vec<ServerMessage> {
+    let tls = runtime.tls(kernel, Alpn::Provost1);
+    let mut stream = tls
+        .connect(&kernel.port().to_string(), WITHIN)
+        .await
+        .unwrap();
+    let frame = codec::encode_frame(&hello()).unwrap();
+    stream.write_all(&frame).await.unwrap();
+    stream.flush().await.unwrap();
+    let mut decoder = FrameDecoder::new(FRAME_BYTES_MAX);
+    let (mut said, mut buffer, mut act) = (Vec::new(), vec![0; 16 * 1024], Some(act));
+    loop {
+        let read = timeout(WITHIN, stream.read(&mut buffer)).await;
+        match read.expect("the kernel closes") {
+            Ok(0) | Err(_) => return said,
+            Ok(count) => decoder.push(&buffer[..count]),
+        }
+        while let Some(body) = decoder.next_frame().unwrap() {
+            match codec::decode(&body).unwrap() {
+                ServerMessage::Welcome(_) => {
+                    if let Some(act) = act.take() {
+                        act().await;
+                    }
+                }
+                other => said.push(other),
+            }
+        }
+    }
+}
+
+fn refusal(said: &[ServerMessage]) -> Option<Code> {
+    said.iter().find_map(|message| match message {
+        ServerMessage::Refused(problem) => Some(problem.code),
+        _ => None,
+    })
+}
+
+async fn is_let_in(kernel: &Kernel, runtime: &Runtime) -> bool {
+    let ask = runtime.checking("reports", json!({}));
+    runtime.try_send(kernel, &ask).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_closes_its_session_and_its_runtime_goes_on() {
+    let mut kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    let runtime = kernel.runtime(&tenant, "on_prem").await;
+    let other = kernel.runtime(&tenant, "on_prem").await;
+    let said = until_closed(&kernel, &runtime, async || {
+        let told = revoke_serial(&kernel, &runtime).await;
+        assert_eq!(told["status"], "active", "the runtime itself is not revoked");
+        assert_eq!(told["revocation"]["not_reached_count"], 0, "{told}");
+    })
+    .await;
+    // Not the word that ends the runtime for ever: a renewed certificate of it would be good.
+    assert_eq!(refusal(&said), Some(Code::CertificateRefused), "{said:?}");
+    assert!(!is_let_in(&kernel, &runtime).await);
+    assert!(is_let_in(&kernel, &other).await);
+    kernel.kill();
+    kernel.serve().await;
+    assert!(!is_let_in(&kernel, &runtime).await, "refused at the handshake");
+    assert!(is_let_in(&kernel, &other).await);
+}
+
+#[tokio::test]
+async fn a_revoked_runtime_that_was_away_is_named_with_the_end_of_its_license() {
+    let mut kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    let runtime = kernel.runtime(&tenant, "on_prem").await;
+    let path = format!("/v1/tenants/{tenant}/runtimes/{}/revoke", runtime.id);
+    let told = kernel.post(&path, json!({})).await.json.clone();
+    assert_eq!(told["status"], "revoked");
+    assert_eq!(told["revocation"]["not_reached_count"], 1);
+    assert!(told["revocation"]["certain_by"].is_string());
+    assert!(!is_let_in(&kernel, &runtime).await);
+    kernel.kill();
+    kernel.serve().await;
+    assert!(!is_let_in(&kernel, &runtime).await, "refused at the handshake");
+}
+
+#[tokio::test]
+async fn every_runtime_of_a_tenant_is_revoked_by_one_word() {
+    let kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    let mut fleet = Vec::new();
+    for _ in 0..3 {
+        fleet.push(kernel.runtime(&tenant, "on_prem").await);
+    }
+    let stranger = kernel.runtime(&kernel.company().await, "on_prem").await;
+    let path = format!("/v1/tenants/{tenant}/runtimes/revoke");
+    let said = until_closed(&kernel, &fleet[0], async || {
+        let told = kernel.post(&path, json!({"reason": "the contract ended"})).await;
+        assert_eq!(told.json["runtimes"], 3);
+        assert_eq!(told.json["not_reached_count"], 2, "one was connected");
+    })
+    .await;
+    assert_eq!(refusal(&said), Some(Code::RuntimeRevoked), "{said:?}");
+    for runtime in &fleet {
+        assert!(!is_let_in(&kernel, runtime).await);
+    }
+    assert!(is_let_in(&kernel, &stranger).await);
+    let again = kernel.post(&path, json!({})).await;
+    assert_eq!(again.json["runtimes"], 0);
+}
+
+/// A debug build on a machine that compiles beside it.
+const WITHIN: Duration = Duration::from_secs(30);
