@@ -67,11 +67,12 @@ pub(super) async fn heartbeats(run: &Run, house: &House) -> anyhow::Result<Vec<F
     let members = house.world.one_of_each(CONNECTIONS);
     let mut measured = Measured::beside_echo(run, house, Server::Beats, members).await?;
     let mut figures = vec![measured.rate("heartbeats").at_least(0.8)];
-    settled(house).await?;
+    let quiet = settled(house).await?;
     let before = process::written(house.pid()?)?;
     let watched = if run.short { run.rate_for } else { WATCHED };
     measured.figure.run(watched, COUNTS).await?;
     let written = process::written(house.pid()?)? - before;
+    anyhow::ensure!(quiet, "the daemon writes on with nothing to do: nothing can be said of beats");
     let name = format!("bytes written in {} s of heartbeats", watched.as_secs());
     figures.push(Figure::new(name, to_f64(written), "bytes").at_most(0.0));
     measured.figure.stop().await?;
@@ -147,8 +148,8 @@ impl Measured {
     }
 }
 
-/// Waits until what was written before has reached the disk.
-async fn settled(house: &House) -> anyhow::Result<()> {
+/// Waits until what was written before has reached the disk; says whether it has.
+async fn settled(house: &House) -> anyhow::Result<bool> {
     let (mut last, mut quiet) = (process::written(house.pid()?)?, 0);
     for _ in 0..SETTLE_LOOKS {
         tokio::time::sleep(SETTLE_LOOK).await;
@@ -156,10 +157,10 @@ async fn settled(house: &House) -> anyhow::Result<()> {
         quiet = if written == last { quiet + 1 } else { 0 };
         last = written;
         if quiet >= SETTLED_AFTER {
-            break;
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// As the issue says.
@@ -169,7 +170,7 @@ const IN_FLIGHT: usize = 32;
 /// As the issue says.
 const WATCHED: Duration = Duration::from_secs(60);
 
-/// The state is flushed some seconds after the last write.
+/// sled tidies up for half a minute after a world was made, on a busy machine for longer.
 const SETTLE_LOOK: Duration = Duration::from_millis(500);
 const SETTLED_AFTER: u32 = 6;
-const SETTLE_LOOKS: u32 = 40;
+const SETTLE_LOOKS: u32 = 360;
