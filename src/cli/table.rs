@@ -120,7 +120,10 @@ impl Shown for view::Runtime {
             self.runtime_id.to_string(),
             self.runtime_type.to_string(),
             self.deployment_mode.to_string(),
-            self.status.to_string(),
+            match self.killed {
+                Some(_) => format!("{}, killed", self.status),
+                None => self.status.to_string(),
+            },
             or_dash(self.live.as_ref().map(|live| &live.liveness)),
             or_dash(self.version.as_ref()),
         ]
