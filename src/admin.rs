@@ -15,6 +15,7 @@ mod audit;
 mod auth;
 pub mod body;
 mod call;
+mod directives;
 mod entitlements;
 mod guard;
 pub mod key;
@@ -25,6 +26,9 @@ mod openapi;
 mod page;
 mod providers;
 mod reach;
+mod recovery;
+mod revocations;
+mod rotation;
 mod routes;
 mod runtimes;
 mod serve;
@@ -52,6 +56,7 @@ use provost_store::Backend;
 use self::{auth::Rates, guard::Guard};
 pub use self::{openapi::document, serve::serve};
 use crate::{
+    ca::Ca,
     config::Limits,
     problem::{self, Edge},
     telemetry::Metrics,
@@ -72,15 +77,17 @@ pub struct AdminContext {
     pub metrics: Metrics,
     /// What enrolment tokens say.
     pub enrolment: Enrolment,
-    /// The public halves of the installation's keys.
-    pub keys: view::Keys,
+    /// The public halves of the signing keys.
+    pub keys: Vec<view::PublicKey>,
+    /// The certificate authority.
+    pub ca: Arc<Ca>,
     /// Whether requests can be served.
     pub readiness: Readiness,
     /// What the last look at the disk showed.
     pub disk: crate::daemon::disk::DiskStatus,
     /// Set once the kernel is stopping.
     pub draining: Arc<AtomicBool>,
-    /// Told of every runtime that was revoked, with its certificates' serial numbers.
+    /// Told of every serial number that was revoked.
     pub on_revoked: OnRevoked,
     /// When the process started.
     pub started: Timestamp,
@@ -91,8 +98,6 @@ pub struct AdminContext {
 pub struct Enrolment {
     /// Where runtimes come, `host:port`.
     pub addr: String,
-    /// SHA-256 of the root certificate's DER.
-    pub root_sha256: [u8; 32],
 }
 
 /// Says whether requests can be served, or why not.
@@ -101,11 +106,11 @@ pub struct Readiness(Arc<dyn Fn() -> Ready + Send + Sync>);
 
 type Ready = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>;
 
-/// Hears of every runtime that was revoked: closes its connections, refuses its certificates.
+/// Hears of runtimes with serial numbers of theirs that were revoked: refuses those certificates.
 #[derive(Clone)]
 pub struct OnRevoked(Arc<Hear>);
 
-type Hear = dyn Fn(TenantId, RuntimeId, &[String]) + Send + Sync;
+type Hear = dyn Fn(TenantId, &[(RuntimeId, Vec<String>)]) + Send + Sync;
 
 /// What all handlers share.
 #[derive(Debug)]
@@ -173,12 +178,14 @@ impl Readiness {
 impl OnRevoked {
     /// Wraps whoever wants to hear.
     #[must_use]
-    pub fn new(hear: impl Fn(TenantId, RuntimeId, &[String]) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        hear: impl Fn(TenantId, &[(RuntimeId, Vec<String>)]) + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(hear))
     }
 
-    fn tell(&self, tenant: TenantId, runtime: RuntimeId, serials: &[String]) {
-        (self.0)(tenant, runtime, serials);
+    fn tell(&self, tenant: TenantId, runtimes: &[(RuntimeId, Vec<String>)]) {
+        (self.0)(tenant, runtimes);
     }
 }
 

@@ -19,29 +19,35 @@ use std::{
     time::Duration,
 };
 
-use provost_actors::{Arbiters, Directory, Gateway, House, SystemClock, SystemRandom, TimeNote};
+use provost_actors::{
+    Arbiters, Clock as _, Directory, Gateway, House, SystemClock, SystemRandom, TimeNote, TrustBoard,
+};
 use provost_certs::{
-    Acceptor, AcceptorSettings, Authority, AuthorityError, Certificates, Ed25519Key,
-    HANDSHAKE_DEADLINE, KeyError, Signers,
+    Acceptor, AcceptorSettings, AuthorityError, Certificates, Ed25519Key, HANDSHAKE_DEADLINE,
+    KeyError, Roots, Signers,
 };
 use provost_protocol::{
+    Timestamp,
     entity::KeyPurpose,
-    sign::{KeyId, Signer},
+    sign::Signer,
 };
-use provost_store::{Backend, DamageHook, FatalHook, OpenError, Opened, Options, Store};
+use provost_store::{
+    Backend, DamageHook, FatalHook, OpenError, Opened, Options, ReadError, Store,
+};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     admin::{
         self, AdminContext, Enrolment, OnRevoked, Readiness,
-        view::{Keys, PublicKey},
+        view::PublicKey,
     },
+    ca::{self, Ca, CaError, CaParts},
     config::Config,
     idp::Verifier,
     install::{Install, InstallError},
     limits,
     notify::Notify,
-    runtime_port::{Listener, ListenerSettings, RuntimePort},
+    runtime_port::{Listener, ListenerSettings, RuntimePort, StrangerRates},
     telemetry::Metrics,
 };
 
@@ -55,6 +61,12 @@ pub enum DaemonError {
     /// The CA cannot be read.
     #[error("the certificate authority cannot be opened")]
     Authority(#[from] AuthorityError),
+    /// The roots are not what the log speaks of.
+    #[error("the certificate authority's roots cannot be taken into use")]
+    Roots(#[from] CaError),
+    /// Which certificates are revoked cannot be read.
+    #[error("the revoked certificates cannot be read")]
+    Revoked(#[from] ReadError),
     /// A signing key cannot be read.
     #[error("the signing keys cannot be opened")]
     Keys(#[from] KeyError),
@@ -111,13 +123,18 @@ async fn serve(
     }
     let notify = Notify::from_env();
     let install = Install::load(&config.data_dir)?;
-    let authority = Arc::new(Authority::open(&config.data_dir)?);
     let signers = Arc::new(Signers::open(&config.data_dir)?);
     notify.status("opening the store");
     let (damaged, damages) = damage::hook();
     let (store, _opened) = open_store(&config, damaged)?;
     let store = Arc::new(store);
+    let (data_dir, internal) = (&config.data_dir, install.internal_tenant);
+    let roots = ca::roots_in_force(data_dir, &*store, internal).await?;
+    let authority = Arc::new(Roots::new(roots));
     let certificates = Arc::new(Certificates::new());
+    let refused = revoked(&*store, SystemClock.now()).await?;
+    tracing::info!(certificates = refused.len(), "revoked certificates are refused");
+    certificates.replace(refused);
 
     let arbiters = Arbiters::start(arbiter_count(&config))?;
     let house = Arc::new(House {
@@ -127,8 +144,9 @@ async fn serve(
         license_signer: Arc::clone(&signers.license) as _,
         checkpoint_signer: Arc::clone(&signers.checkpoint) as _,
         standing: Arc::clone(&certificates) as _,
+        issuer: Arc::clone(&authority) as _,
         install: install.install_id,
-        trust_bundle: KeyId::of(&authority.root_sha256()).to_string(),
+        trust_bundle: TrustBoard::new(ca::told(&authority.now())),
         region: config.region.clone(),
         time_note: TimeNote::default(),
     });
@@ -146,14 +164,28 @@ async fn serve(
 
     let acceptor = Acceptor::new(
         AcceptorSettings {
-            authority: Arc::clone(&authority),
+            authority: Arc::clone(authority.now().active()),
             names: config.runtime.names.clone(),
             standing: Arc::clone(&certificates) as _,
             handshake_deadline: HANDSHAKE_DEADLINE,
         },
         house.clock.now(),
     )?;
-    let port = RuntimePort::new(gateway, Arc::clone(&authority), Arc::clone(&signers));
+    let ca = Arc::new(Ca::new(CaParts {
+        data_dir: config.data_dir.clone(),
+        internal: install.internal_tenant,
+        roots: Arc::clone(&authority),
+        acceptor: acceptor.clone(),
+        house: Arc::clone(&house),
+    }));
+    // The chain of this phase; and what a step that was cut short left is swept.
+    ca.refresh().await?;
+    let port = RuntimePort::new(gateway, Arc::clone(&authority), Arc::clone(&signers)).with_rates(
+        StrangerRates {
+            per_address: config.limits.enrolments_per_address_per_second,
+            in_all: config.limits.enrolments_per_second,
+        },
+    );
     let listener = Listener::new(ListenerSettings {
         socket: runtime_socket,
         acceptor: acceptor.clone(),
@@ -171,17 +203,15 @@ async fn serve(
         metrics: metrics.clone(),
         enrolment: Enrolment {
             addr: config.advertised(addresses.runtime.port()),
-            root_sha256: authority.root_sha256(),
         },
-        keys: public_keys(&authority, &signers),
+        keys: public_keys(&signers),
+        ca,
         readiness: Readiness::of_store(Arc::clone(&house.backend), install.internal_tenant),
         disk: disk.clone(),
         draining: Arc::clone(&stopping),
-        on_revoked: OnRevoked::new(move |_, _, serials| {
-            // Live connections hear of it through their tenant's revision.
-            serials
-                .iter()
-                .for_each(|serial| certificates.revoke(serial));
+        on_revoked: OnRevoked::new(move |_, runtimes| {
+            let serials: Vec<String> = runtimes.iter().flat_map(|(_, all)| all.clone()).collect();
+            certificates.revoke_all(&serials);
         }),
         started: house.clock.now(),
     };
@@ -234,21 +264,30 @@ async fn until(mut draining: watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await.map(drop);
 }
 
-/// The public halves of the installation's keys, for whoever verifies.
-fn public_keys(authority: &Authority, signers: &Signers) -> Keys {
+/// Every serial number that is revoked and has not ended, read without waking a tenant.
+async fn revoked(backend: &dyn Backend, now: Timestamp) -> Result<Vec<String>, ReadError> {
+    let (mut serials, mut after) = (Vec::new(), None);
+    loop {
+        let page = backend.revoked(now, after, REVOKED_PAGE).await?;
+        let Some(last) = page.last().cloned() else {
+            return Ok(serials);
+        };
+        serials.extend(page.into_iter().map(|(_, serial)| serial));
+        after = Some(last);
+    }
+}
+
+/// The public halves of the signing keys, for whoever verifies.
+fn public_keys(signers: &Signers) -> Vec<PublicKey> {
     let named = |purpose, key: &Ed25519Key| PublicKey {
         purpose,
         kid: key.key_id().to_string(),
         public_key_pem: key.public_key_pem(),
     };
-    Keys {
-        keys: vec![
-            named(KeyPurpose::License, &signers.license),
-            named(KeyPurpose::Checkpoint, &signers.checkpoint),
-        ],
-        root_pem: authority.root_pem(),
-        root_sha256: hex::encode(authority.root_sha256()),
-    }
+    vec![
+        named(KeyPurpose::License, &signers.license),
+        named(KeyPurpose::Checkpoint, &signers.checkpoint),
+    ]
 }
 
 fn open_store(config: &Config, damaged: DamageHook) -> Result<(Store, Opened), DaemonError> {
@@ -286,3 +325,6 @@ async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, Da
             source,
         })
 }
+
+/// One look into the store: some milliseconds of one reader.
+const REVOKED_PAGE: usize = 10_000;

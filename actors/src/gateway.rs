@@ -9,6 +9,7 @@ mod check;
 mod checkpoint;
 mod heartbeat;
 mod peer;
+mod renew;
 mod resolve;
 mod throttle;
 
@@ -23,10 +24,10 @@ use provost_kernel::{
 };
 use provost_protocol::{
     Code, CorrelationId, Problem, TenantId,
-    entity::{DeploymentMode, RuntimeStatus, TenantStatus},
+    entity::{DeploymentMode, RuntimeStatus, SecurityLevel, TenantStatus},
     event::Confirmation,
     sign::{PeerIdentity, StandingError},
-    wire::{Confirm, DesiredState, Operation, Outcome, WirePolicies},
+    wire::{Confirm, DesiredState, Operation, Outcome, Trusts, WirePolicies},
 };
 
 pub use self::peer::{Facts, Known, Peer, Registered};
@@ -40,26 +41,25 @@ pub struct Gateway {
     verifier: Arc<dyn TokenVerifier>,
     throttle: Arc<Throttle>,
     admissions: Arc<admissions::Admissions>,
-}
     budgets: Budgets,
+    renewals: Arc<renew::Renewals>,
+}
 
 impl Gateway {
     /// Builds the calls over a directory.
     #[must_use]
     pub fn new(directory: Directory, verifier: Arc<dyn TokenVerifier>) -> Self {
-        Self {
-            directory,
         let random = Arc::clone(&directory.house().random);
-            verifier,
+        Self {
             budgets: Budgets::new(Rates::default(), random),
+            directory,
+            verifier,
             throttle: Arc::default(),
             admissions: Arc::default(),
+            renewals: Arc::default(),
         }
     }
 
-    /// Where tenants are found.
-    #[must_use]
-    pub const fn directory(&self) -> &Directory {
     /// The same with other budgets; to be called before the first connection.
     #[must_use]
     pub fn with_rates(mut self, rates: Rates) -> Self {
@@ -75,6 +75,9 @@ impl Gateway {
         &self.budgets
     }
 
+    /// Where tenants are found.
+    #[must_use]
+    pub const fn directory(&self) -> &Directory {
         &self.directory
     }
 
@@ -84,16 +87,10 @@ impl Gateway {
     /// 401 where the certificate or the runtime is no longer good.
     pub async fn known(&self, peer: &PeerIdentity) -> Result<Known, Problem> {
         let house = self.directory.house();
-        house
-            .standing
-            .check(peer, house.clock.now())
-            .map_err(|error| {
-                let code = match error {
-                    StandingError::Revoked => Code::RuntimeRevoked,
-                    _ => Code::CertificateRefused,
-                };
-                Problem::new(code, error.to_string())
-            })?;
+        let standing = house.standing.check(peer, house.clock.now());
+        if let Err(error) = standing {
+            return Err(self.refused(peer, error).await);
+        }
         let gone = |error: TenantError| match error {
             TenantError::NotFound => Problem::new(
                 Code::CertificateRefused,
@@ -131,7 +128,7 @@ impl Gateway {
             tenant: peer.tenant,
             tenant_status,
             status: record.status,
-            killed: false,
+            killed: tenant.view().is_killed(peer.runtime),
         };
         Ok(Known {
             tenant,
@@ -139,6 +136,21 @@ impl Gateway {
             record: Arc::new(record),
             caller,
         })
+    }
+
+    /// Why a certificate is not good: of a runtime that is revoked, that it is, for ever; else that
+    /// this certificate is not, and another of the runtime may be.
+    async fn refused(&self, peer: &PeerIdentity, error: StandingError) -> Problem {
+        if error == StandingError::Revoked
+            && let Ok(tenant) = self.directory.tenant(peer.tenant).await
+            && let Ok(state) = tenant.look(vec![EntityKey::Runtime(peer.runtime)]).await
+            && state
+                .runtime(peer.runtime)
+                .is_some_and(|record| record.status == RuntimeStatus::Revoked)
+        {
+            return Problem::new(Code::RuntimeRevoked, "the runtime is revoked");
+        }
+        Problem::new(Code::CertificateRefused, error.to_string())
     }
 
     /// Finds the tenant acted for: the caller's own, or for a shared runtime one it is attached to.
@@ -188,6 +200,7 @@ impl Gateway {
         facts: Facts,
     ) -> Result<Registered, Problem> {
         let known = self.known(&peer.identity).await?;
+        let replaced = facts.token_sha256.clone();
         let command = Command::Register(Register {
             runtime: peer.identity.runtime,
             runtime_type: facts.runtime_type,
@@ -204,6 +217,9 @@ impl Gateway {
             .execute(command, meta)
             .await
             .map_err(|error| error.problem())?;
+        if let Some(token_sha256) = replaced {
+            known.runtime.token_replaced(peer, token_sha256);
+        }
         Ok(Registered {
             known: was_known,
             status: known.record.status,
@@ -254,6 +270,10 @@ impl Gateway {
                 let text = acted.issue_license(licensee, meta).await;
                 text.map(Outcome::License).map_err(|error| error.problem())
             }
+            Operation::TrustBundle => {
+                let bundle = self.directory.house().trust_bundle.now();
+                Ok(Outcome::TrustBundle((*bundle).clone()))
+            }
             Operation::Checkpoint { held } => {
                 let asking = checkpoint::Asking {
                     peer,
@@ -262,6 +282,10 @@ impl Gateway {
                 };
                 let answer = self.checkpoint(&asking, &acted, held).await?;
                 Ok(Outcome::Checkpoint(answer))
+            }
+            Operation::Renew { csr } => {
+                // Of the runtime itself, whichever tenant it acts for.
+                self.renew(peer, correlation_id, &known, csr).await
             }
         }
     }
@@ -272,8 +296,8 @@ impl Gateway {
     /// As [`acted_for`](Self::acted_for).
     pub fn desired(&self, known: &Known, acted: &TenantHandle) -> Result<DesiredState, Problem> {
         let surroundings = Surroundings {
-            trust_bundle: self.directory.house().trust_bundle.clone(),
-            heartbeat_interval_ms: self.rhythm().interval_ms,
+            trust_bundle: self.directory.house().trust_bundle.id(),
+            heartbeat_interval_ms: self.rhythm(known).interval_ms,
         };
         desired_state(&acted.view(), &known.caller, &surroundings)
             .map_err(|rejection| TenantError::from(rejection).problem())
@@ -294,6 +318,20 @@ impl Gateway {
         Ok(())
     }
 
+    /// Notes that the caller trusts a bundle of roots, where that is asked for.
+    ///
+    /// # Errors
+    /// As [`known`](Self::known).
+    pub async fn trusts(&self, peer: &Peer, trusts: Trusts) -> Result<(), Problem> {
+        let known = self.known(&peer.identity).await?;
+        if self.directory.house().trust_bundle.asks_for(&trusts.bundle) {
+            known
+                .tenant
+                .note_trust(peer.identity.runtime, trusts.bundle);
+        }
+        Ok(())
+    }
+
     pub(crate) fn policies(&self, known: &Known) -> WirePolicies {
         let policies = known
             .tenant
@@ -302,7 +340,7 @@ impl Gateway {
             .map(|tenant| tenant.policies.clone());
         let policies = policies.unwrap_or_default();
         let license = LicensePolicy::of(policies.security_level);
-        let rhythm = self.rhythm();
+        let rhythm = self.rhythm(known);
         WirePolicies {
             security_level: policies.security_level,
             data_residency: policies.data_residency,
@@ -313,9 +351,17 @@ impl Gateway {
         }
     }
 
-    /// The rhythm of the fleet; each beat's answer spreads it.
-    fn rhythm(&self) -> Rhythm {
+    /// Notes that a call came with a token that is not the runtime's newest one: a copy of it may
+    /// have registered since.
+    pub fn token_stale(&self, known: &Known, peer: &Peer, token_sha256: &str) {
+        known.runtime.token_stale(peer, token_sha256.to_owned());
+    }
+
+    /// The rhythm of the fleet for the caller's own tenant; each beat's answer spreads it.
+    fn rhythm(&self, known: &Known) -> Rhythm {
         let fleet = u64::try_from(self.directory.fleet_size()).unwrap_or(u64::MAX);
-        Rhythm::for_fleet(fleet, 0)
+        let view = known.tenant.view();
+        let level = view.tenant().map(|tenant| tenant.policies.security_level);
+        Rhythm::for_fleet(fleet, level.unwrap_or(SecurityLevel::Standard))
     }
 }

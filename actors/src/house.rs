@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use provost_protocol::{
     InstallId, Timestamp,
     note::SignedTime,
-    sign::{Signer, Standing},
+    sign::{CertificateIssuer, Signer, Standing},
 };
 use provost_store::Backend;
 
-use crate::{Clock, Random};
+use crate::{Clock, Random, TrustBoard};
 
 /// What every actor of one kernel shares.
 #[derive(Debug)]
@@ -26,10 +26,12 @@ pub struct House {
     pub checkpoint_signer: Arc<dyn Signer>,
     /// Says whether a certificate is still good.
     pub standing: Arc<dyn Standing>,
+    /// Issues certificates to runtimes.
+    pub issuer: Arc<dyn CertificateIssuer>,
     /// The installation.
     pub install: InstallId,
-    /// Names the trust bundle in force.
-    pub trust_bundle: String,
+    /// The roots that runtimes are told to trust.
+    pub trust_bundle: TrustBoard,
     /// The region this kernel serves, if its configuration names one.
     pub region: Option<String>,
     /// The last note of the time.

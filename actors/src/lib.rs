@@ -70,19 +70,23 @@ mod runtime;
 pub mod session;
 pub mod spawner;
 mod tenant;
+mod trust;
 pub mod verifier;
 pub mod wheel;
 
 pub use ask::{Ask, AskError, Reply, ask, tell};
-pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use budget::{Budget, Budgets, Rates};
+pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use directory::Directory;
 pub use gateway::{Facts, Gateway, Known, Peer, Registered};
 pub use guardian::{Guarded, Guardian, Health, Incarnation, RestartPolicy};
 pub use house::{House, TimeNote};
 pub use random::{Random, SeededRandom, SystemRandom};
-pub use runtime::{BeatAnswer, LiveRuntime, Opened, RuntimeHandle};
+pub use runtime::{BeatAnswer, LiveRuntime, Opened, Opening, RuntimeHandle};
 pub use spawner::{Arbiters, SpawnError, Spawner};
-pub use tenant::{AuditItem, Executed, Meta, TenantError, TenantHandle, license_document};
+pub use tenant::{
+    AuditItem, Executed, Guard, Meta, TenantError, TenantHandle, license_document,
+};
+pub use trust::TrustBoard;
 pub use verifier::{TokenRefused, TokenVerifier, Verifying, Vouched};
 pub use wheel::{LocalWheel, Wheel};

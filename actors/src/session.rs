@@ -14,12 +14,17 @@ mod wake;
 use std::{net::SocketAddr, panic::AssertUnwindSafe, rc::Rc};
 
 use futures_util::FutureExt;
-use provost_kernel::session::{Effect, Ending, Input, Session};
+use provost_kernel::{
+    liveness::grace_ms,
+    session::{Effect, Ending, Input, Session},
+};
 use provost_protocol::{
     Code, ContractVersion, Problem, TenantId, codec,
     envelope::Source,
     sign::PeerIdentity,
-    wire::{Answer, ClientMessage, Goodbye, Hello, Outcome, Request, ServerMessage},
+    wire::{
+        Answer, ClientMessage, DesiredState, Goodbye, Hello, Outcome, Request, ServerMessage,
+    },
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadHalf},
@@ -55,17 +60,17 @@ where
     let (read, write) = tokio::io::split(stream);
     let (answers, answered) = mpsc::channel(ANSWERS_MAX);
     let now = settings.gateway.directory().house().clock.now();
-    let mut life = Life {
-        machine: Session::new(0, 0, now),
-        outgoing: Outgoing::new(write),
-        interests: None,
-        opened: None,
     let budget = settings
         .gateway
         .budgets()
         .connection(settings.identity.tenant);
-        peer: Rc::new(Peer {
+    let mut life = Life {
         pace: Pace::new(budget),
+        machine: Session::new(0, 0, now),
+        outgoing: Outgoing::new(write),
+        interests: None,
+        opened: None,
+        peer: Rc::new(Peer {
             identity: settings.identity.clone(),
             address: settings.address,
             version: ContractVersion::V0_2,
@@ -74,6 +79,7 @@ where
         answers,
         settings,
         told_to_drain: false,
+        after_welcome: Vec::new(),
     };
     let ending = life.run(read, answered).await;
     life.finish(ending).await
@@ -81,16 +87,18 @@ where
 
 /// One session's parts while it lives.
 struct Life<S> {
+    pace: Pace,
     machine: Session,
     outgoing: Outgoing<S>,
     interests: Option<Interests>,
     opened: Option<(Opened, Known)>,
     peer: Rc<Peer>,
     answers: mpsc::Sender<Answer>,
-    pace: Pace,
     settings: SessionSettings,
     /// The kernel's stop is told once.
     told_to_drain: bool,
+    /// Desired states that found no room in Welcome.
+    after_welcome: Vec<DesiredState>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
@@ -109,6 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 Event::Frame(Err(())) => self.act(&Input::Garbage).await,
                 Event::Answer(answer) => {
                     let over = ends_the_session(&answer);
+                    self.bear(&answer);
                     self.outgoing.send(&ServerMessage::Answer(answer)).await;
                     self.act(if over {
                         &Input::Revoked
@@ -134,12 +143,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         }
     }
 
+    /// Who was told to beat later is borne for longer.
+    fn bear(&mut self, answer: &Answer) {
+        if let Outcome::Beat(beat) = &answer.outcome {
+            let now = self.settings.gateway.directory().house().clock.now();
+            self.machine
+                .set_grace(grace_ms(beat.heartbeat_interval_ms), now);
+        }
+    }
+
     async fn on_frame(&mut self, frame: &[u8]) -> Option<Ending> {
         match codec::decode::<ClientMessage>(frame) {
             Err(_) => self.act(&Input::Garbage).await,
             Ok(ClientMessage::Hello(hello)) => self.on_hello(hello).await,
             Ok(ClientMessage::Request(request)) => self.on_request(request).await,
             Ok(ClientMessage::Confirm(confirm)) => {
+                // It has no answer: beyond the budget it is what makes reading rest.
+                let _ = self.pace.admit(CHECK);
                 let ending = self.act(&Input::Confirm).await;
                 if ending.is_none() {
                     let refused = self
@@ -154,12 +174,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 }
                 ending
             }
+            Ok(ClientMessage::Trusts(trusts)) => {
+                let _ = self.pace.admit(CHECK);
+                let ending = self.act(&Input::Confirm).await;
+                if ending.is_none() {
+                    let refused = self.settings.gateway.trusts(&self.peer, trusts).await.err();
+                    if let Some(problem) = refused {
+                        tracing::debug!(code = %problem.code, "a word on trust was refused");
+                    }
+                }
+                ending
+            }
             Ok(ClientMessage::Goodbye(_)) => self.act(&Input::Goodbye).await,
         }
     }
 
-                // It has no answer: beyond the budget it is what makes reading rest.
-                let _ = self.pace.admit(CHECK);
     /// Registers what Hello says, then welcomes; refused, the connection ends with the reason.
     async fn on_hello(&mut self, hello: Hello) -> Option<Ending> {
         let spoken = ContractVersion::negotiate(&hello.versions);
@@ -171,6 +200,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 let ending = self.act(&Input::Hello(&hello.versions)).await;
                 if ending.is_none() {
                     self.outgoing.send(&ServerMessage::Welcome(welcome)).await;
+                    for state in std::mem::take(&mut self.after_welcome) {
+                        self.outgoing.send(&ServerMessage::Directive(state)).await;
+                    }
                 }
                 ending
             }
@@ -187,6 +219,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     }
 
     async fn on_request(&mut self, request: Request) -> Option<Ending> {
+        // Before any mailbox. No budget is used up before Hello: a request out of turn stays one.
+        if let Err(problem) = self.pace.admit(cost(&request.operation)) {
+            let outcome = Outcome::Refused(problem.correlated(request.correlation_id));
+            let answer = Answer {
+                id: request.id,
+                outcome,
+            };
+            self.outgoing.send(&ServerMessage::Answer(answer)).await;
+            return None;
+        }
         let effects = self.handle(&Input::Request { id: request.id });
         for effect in effects {
             match effect {
@@ -219,16 +261,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             // Every request is answered, or its place would be taken for as long as the session.
             let outcome = AssertUnwindSafe(call).catch_unwind().await;
             let outcome = outcome
-        // Before any mailbox. No budget is used up before Hello: a request out of turn stays one.
-        if let Err(problem) = self.pace.admit(cost(&request.operation)) {
-            let outcome = Outcome::Refused(problem.correlated(request.correlation_id));
-            let answer = Answer {
-                id: request.id,
-                outcome,
-            };
-            self.outgoing.send(&ServerMessage::Answer(answer)).await;
-            return None;
-        }
                 .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "the call failed")))
                 .unwrap_or_else(|problem| Outcome::Refused(problem.correlated(correlation_id)));
             let _ = answers.send(Answer { id, outcome }).await;

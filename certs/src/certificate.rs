@@ -128,6 +128,7 @@ impl Leaf {
             tenant,
             runtime,
             serial: self.serial.clone(),
+            key_sha256: self.key_sha256(),
             not_before: self.not_before,
             not_after: self.not_after,
         })

@@ -8,6 +8,7 @@
 
 mod dial;
 mod error;
+mod recovery;
 mod trust;
 mod verifier;
 
@@ -29,6 +30,7 @@ use crate::{
 };
 
 pub use error::{ConnectError, refused_certificate};
+pub use recovery::{RecoveryTls, recovery_exporter};
 pub use trust::{TrustBundle, TrustError};
 use verifier::{KernelVerifier, Trust};
 

@@ -21,6 +21,7 @@ use crate::{
     crypto,
 };
 
+pub(crate) use keys::ed25519_in;
 pub use keys::{BindingKey, PairError, TlsKey, TlsPair};
 
 /// Why an enrolment request is refused, or could not be made. Its sender must act.

@@ -3,6 +3,7 @@
 //! ```text
 //! binding.key         the binding key, made once                                   0600
 //! pending.key         the TLS key of an enrolment or renewal not yet answered      0600
+//! recovery.key        the TLS key of a recovery not yet answered                   0600
 //! pair-<n>/           runtime.key (0600) and runtime.pem that belong together
 //! current             -> pair-<n>; one rename moves both at once
 //! runtime.key, .pem   -> current/…, fixed names for curl and people
@@ -13,7 +14,8 @@
 //!
 //! What survives a crash: at any step of [`Keystore::save_pair`] the pointer names a whole pair,
 //! the old one or the new. Both pending keys are on disk before they are sent, so an answer that
-//! was lost is asked for again with the same keys, and the kernel repeats it.
+//! was lost is asked for again with the same keys, and the kernel repeats it. The pair before the
+//! present one is kept: [`Keystore::sound_pair`] takes it where the present one is damaged.
 
 mod pairs;
 
@@ -113,12 +115,43 @@ impl Keystore {
         }
     }
 
+    /// The binding key of an enrolled runtime: never made, for a new one would silently be another
+    /// runtime's.
+    ///
+    /// # Errors
+    /// [`KeystoreError::BindingKey`] also when there is none.
+    pub fn held_binding_key(&self) -> Result<BindingKey, KeystoreError> {
+        Ok(BindingKey::open(&self.dir.join(BINDING_FILE))?)
+    }
+
     /// The TLS key of an exchange under way; made and written when there is none.
     ///
     /// # Errors
     /// [`KeystoreError`].
     pub fn pending_key(&self) -> Result<TlsKey, KeystoreError> {
-        let path = self.dir.join(PENDING_FILE);
+        self.kept_key(PENDING_FILE)
+    }
+
+    /// The TLS key of a recovery under way; made and written when there is none.
+    ///
+    /// Apart from the pending one: a recovery's counter goes with one key, whatever is renewed.
+    ///
+    /// # Errors
+    /// [`KeystoreError`].
+    pub fn recovery_key(&self) -> Result<TlsKey, KeystoreError> {
+        self.kept_key(RECOVERY_FILE)
+    }
+
+    /// Drops the recovery's key, once its certificate is saved or it is of no more use.
+    ///
+    /// # Errors
+    /// [`KeystoreError::File`].
+    pub fn forget_recovery(&self) -> Result<(), KeystoreError> {
+        Ok(files::remove_if_there(&self.dir.join(RECOVERY_FILE))?)
+    }
+
+    fn kept_key(&self, name: &str) -> Result<TlsKey, KeystoreError> {
+        let path = self.dir.join(name);
         match files::read_private(&path) {
             Ok(pem) => tls_key(pem.expose()).ok_or(KeystoreError::Damaged { path }),
             Err(error) if error.is_not_found() => {
@@ -159,9 +192,8 @@ impl Keystore {
             serde_json::from_slice(json.expose()).map_err(|_| KeystoreError::Damaged { path })?;
         Ok(Some(Enrolled {
             answer,
-            // Opened, never made: a new key would silently be another runtime's.
-            binding: BindingKey::open(&self.dir.join(BINDING_FILE))?,
-            pair: self.pair()?,
+            binding: self.held_binding_key()?,
+            pair: self.sound_pair()?.0,
             trust: self.trust()?,
             license_keys: self.license_keys()?,
         }))
@@ -181,6 +213,21 @@ impl Keystore {
     /// [`KeystoreError`] also when there is none yet.
     pub fn pair(&self) -> Result<TlsPair, KeystoreError> {
         pairs::load(&self.dir)
+    }
+
+    /// The key and certificate in use; where they are damaged or missing, the pair before them, with
+    /// what is wrong: to be told loudly.
+    ///
+    /// # Errors
+    /// [`KeystoreError`] of the present pair, when there is no other.
+    pub fn sound_pair(&self) -> Result<(TlsPair, Option<KeystoreError>), KeystoreError> {
+        match pairs::load(&self.dir) {
+            Ok(pair) => Ok((pair, None)),
+            Err(fault) => match pairs::load_other(&self.dir) {
+                Some(pair) => Ok((pair, Some(fault))),
+                None => Err(fault),
+            },
+        }
     }
 
     /// Drops the pending key, once its certificate is saved.
@@ -255,6 +302,7 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileErro
 
 const BINDING_FILE: &str = "binding.key";
 const PENDING_FILE: &str = "pending.key";
+const RECOVERY_FILE: &str = "recovery.key";
 const ROOT_FILE: &str = "root.pem";
 const LICENSE_KEYS_FILE: &str = "license-keys.json";
 const ENROLMENT_FILE: &str = "enrolment.json";

@@ -7,6 +7,7 @@
 //!
 //! - [`Authority`] is the certificate authority: one root, leaves of a day, nothing taken from a
 //!   certificate request but its key.
+//! - [`Roots`] says which authorities hold while one is rotated out for another.
 //! - [`Signers`] holds the license and the checkpoint key. Each purpose has a key of its own; all
 //!   other crates see them as [`Signer`](provost_protocol::sign::Signer).
 //! - [`Acceptor`] runs handshakes and says who the peer is; [`Certificates`] says, on every request,
@@ -89,7 +90,10 @@ mod crypto;
 pub mod enrolment;
 pub mod files;
 pub mod io;
+mod issuer;
 pub mod keystore;
+pub mod recovery;
+pub mod roots;
 mod secret;
 pub mod signers;
 mod standing;
@@ -102,8 +106,8 @@ pub use authority::{
 };
 pub use certificate::CertificateFault;
 pub use client::{
-    ClientStream, ConnectError, EnrolTls, FirstContact, RuntimeTls, TrustBundle, TrustError,
-    refused_certificate,
+    ClientStream, ConnectError, EnrolTls, FirstContact, RecoveryTls, RuntimeTls, TrustBundle,
+    TrustError, recovery_exporter, refused_certificate,
 };
 pub use crypto::RandomError;
 pub use enrolment::{
@@ -112,6 +116,8 @@ pub use enrolment::{
 pub use files::FileError;
 pub use io::{Detached, Io, TlsStream, detach};
 pub use keystore::{Enrolled, Keystore, KeystoreError};
+pub use recovery::{CheckedRecovery, RecoveryError, Recovering, check_recovery, make_recovery};
+pub use roots::{RootParts, RootSet, Roots};
 pub use secret::Secret;
 pub use signers::{Ed25519Key, KeyError, Signers};
 pub use standing::Certificates;

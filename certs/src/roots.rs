@@ -161,7 +161,10 @@ impl Roots {
         now: Timestamp,
         ttl_ms: u64,
     ) -> Result<IssuedCertificate, AuthorityError> {
-        self.0.load().active.issue_runtime(csr, runtime, now, ttl_ms)
+        self.0
+            .load()
+            .active
+            .issue_runtime(csr, runtime, now, ttl_ms)
     }
 }
 

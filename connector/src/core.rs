@@ -26,8 +26,9 @@ pub(crate) use facts::{Facts, Registration};
 pub(crate) use news::{News, obey};
 
 use crate::{
-    durable::Kept, evidence::Evidence, floor::Floor, link::LinkState, resolves::Resolves,
-    spool::Spool, tenants::Tenants,
+    durable::Kept, evidence::Evidence, floor::Floor, identity::Identity, link::LinkState,
+    resolves::Resolves,
+    spool::Spool, tenants::Tenants, trust::Trust,
 };
 
 /// Who this runtime is, as enrolled.
@@ -50,12 +51,18 @@ pub(crate) struct Core {
     pub(crate) resolves: Resolves,
     pub(crate) spool: Arc<Spool>,
     pub(crate) evidence: Evidence,
+    pub(crate) trust: Trust,
+    pub(crate) identity: Identity,
     pub(crate) link: watch::Sender<LinkState>,
     /// SHA-256 of the token that the command line uses, hex; new at every start.
     pub(crate) operator_token_sha256: String,
     pub(crate) news: mpsc::Sender<News>,
-    /// A revision may be confirmed.
+    /// A revision may be confirmed, or said which roots are trusted.
     pub(crate) confirm: Notify,
+    /// The runtime may have been killed.
+    pub(crate) kill: Notify,
+    /// Drawn at the start: tells this process from every other that uses the same identity.
+    pub(crate) nonce: [u8; 16],
     /// A license may be due, a mode may have changed.
     pub(crate) upkeep: Notify,
     /// The runtime registered with other facts than Hello said.
@@ -87,6 +94,8 @@ pub(crate) struct Parts {
     pub(crate) resolves: Resolves,
     pub(crate) spool: Arc<Spool>,
     pub(crate) evidence: Evidence,
+    pub(crate) trust: Trust,
+    pub(crate) identity: Identity,
     pub(crate) link: watch::Sender<LinkState>,
     pub(crate) operator_token_sha256: String,
 }
@@ -103,10 +112,14 @@ impl Core {
             resolves: parts.resolves,
             spool: parts.spool,
             evidence: parts.evidence,
+            trust: parts.trust,
+            identity: parts.identity,
             link: parts.link,
             operator_token_sha256: parts.operator_token_sha256,
             news,
             confirm: Notify::new(),
+            kill: Notify::new(),
+            nonce: rand::random(),
             upkeep: Notify::new(),
             facts_changed: Notify::new(),
             pulse: Mutex::default(),
@@ -133,7 +146,7 @@ impl Core {
             deployment_mode: self.me.deployment_mode,
             version: registration.version,
             capabilities: registration.capabilities,
-            nonce: rand::random(),
+            nonce: self.nonce,
             last_generation: facts.generation,
             held: self.tenants.revisions(self.me.tenant),
             have_size: self.evidence.highest().map_or(0, |held| held.size),

@@ -1,13 +1,15 @@
-//! One HTTP/1.1 exchange over a stream that is open already: enrolment, and the command line.
+//! HTTP/1.1 over a stream that is open already: enrolment, recovery, and the command line.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    task::AbortHandle,
     time::timeout,
 };
 
@@ -35,27 +37,65 @@ pub(crate) async fn exchange<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let talk = async {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(ExchangeError::Http)?;
-        let driving = tokio::spawn(connection);
-        let answer = sender
-            .send_request(request)
-            .await
-            .map_err(ExchangeError::Http)?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
-            .collect()
-            .await
-            .map_err(ExchangeError::Body)?
-            .to_bytes();
-        driving.abort();
-        Ok((status, body))
-    };
+    let talk = async { Talk::begin(stream, deadline).await?.ask(request, deadline).await };
     timeout(deadline, talk)
         .await
         .map_err(|_| ExchangeError::Deadline(deadline))?
+}
+
+/// A connection on which one request follows another.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    sender: SendRequest<Full<Bytes>>,
+    driving: AbortHandle,
+}
+
+impl Talk {
+    /// Begins to speak HTTP/1.1 over a stream that is open.
+    pub(crate) async fn begin<S>(stream: S, deadline: Duration) -> Result<Self, ExchangeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let begun = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+        let (sender, connection) = timeout(deadline, begun)
+            .await
+            .map_err(|_| ExchangeError::Deadline(deadline))?
+            .map_err(ExchangeError::Http)?;
+        let driving = tokio::spawn(connection).abort_handle();
+        Ok(Self { sender, driving })
+    }
+
+    /// Sends a request; gives status and body.
+    pub(crate) async fn ask(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        deadline: Duration,
+    ) -> Result<(StatusCode, Bytes), ExchangeError> {
+        let asked = async {
+            self.sender.ready().await.map_err(ExchangeError::Http)?;
+            let answer = self
+                .sender
+                .send_request(request)
+                .await
+                .map_err(ExchangeError::Http)?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
+                .collect()
+                .await
+                .map_err(ExchangeError::Body)?
+                .to_bytes();
+            Ok((status, body))
+        };
+        timeout(deadline, asked)
+            .await
+            .map_err(|_| ExchangeError::Deadline(deadline))?
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        self.driving.abort();
+    }
 }
 
 /// A status with ten thousand tenants of about 300 bytes; everything else is far smaller.

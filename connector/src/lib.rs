@@ -60,13 +60,14 @@ mod node;
 mod recover;
 mod renew;
 mod resolves;
+mod route;
 mod run;
 mod spool;
 mod status;
-mod route;
 mod tenants;
 #[cfg(test)]
 mod testing;
+mod trust;
 
 pub use clock::Clock;
 pub use config::{Config, ConfigError, LOCAL_PORT};
@@ -75,7 +76,9 @@ pub use enroll::{EnrollError, Enrolled, enroll, enroll_through};
 pub use http::ExchangeError;
 pub use link::LinkError;
 pub use mode::{Machine, Mode, Standing, Transition};
+pub use route::{ProxyError, ProxySetting};
 pub use run::{Connector, RunError, run};
 pub use spool::SpoolError;
-pub use status::{CheckpointStatus, ForkStatus, LinkStatus, SpoolStatus, Status, TenantStatus};
-pub use route::{ProxyError, ProxySetting};
+pub use status::{
+    CertificateStatus, CheckpointStatus, ForkStatus, LinkStatus, SpoolStatus, Status, TenantStatus,
+};

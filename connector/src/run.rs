@@ -23,14 +23,17 @@ use crate::{
     enroll::{kernel_addr, keystore},
     evidence::{Evidence, Log},
     floor::Floor,
+    identity::Identity,
     link::{self, Dial, Link, LinkState},
     local::Doors,
-    node::{Courier, Node, Pulls, new_token, sha256_hex, upkeep, witness},
+    node::{Courier, Node, Pulls, new_token, obey_kills, sha256_hex, upkeep, witness},
+    renew::keep_renewed,
     resolves::Resolves,
+    route::{ProxyError, Route},
     spool::{Spool, SpoolError, deliver},
     status::Status,
-    route::{ProxyError, Route},
     tenants::Tenants,
+    trust::{Trust, keep_trust},
 };
 
 /// Why a connector does not start, or ended by itself.
@@ -58,12 +61,12 @@ pub enum RunError {
     /// The spool cannot be opened.
     #[error("the spool is unusable")]
     Spool(#[from] SpoolError),
-    /// The local API cannot listen.
-    #[error("cannot listen on {addr}")]
-    Listen {
     /// The proxy of the environment is none that can be used.
     #[error("{0}")]
     Proxy(#[from] ProxyError),
+    /// The local API cannot listen.
+    #[error("cannot listen on {addr}")]
+    Listen {
         /// Where.
         addr: SocketAddr,
         /// What the operating system said.
@@ -115,10 +118,10 @@ impl Connector {
                 dir: config.data_dir.clone(),
             })?,
         };
+        let route = Route::to(&kernel, config.proxy.as_ref())?;
         let doors = Doors::open(config.listen, config.socket.as_deref()).await;
         let listen = |source| RunError::Listen {
             addr: config.listen,
-        let route = Route::to(&kernel, config.proxy.as_ref())?;
             source,
         };
         let doors = doors.map_err(listen)?;
@@ -136,20 +139,23 @@ impl Connector {
         let mut background = JoinSet::new();
         background.spawn(obey(Arc::clone(&core), heard));
         background.spawn(upkeep(Arc::clone(&node), states.clone()));
+        background.spawn(keep_renewed(Arc::clone(&node)));
+        background.spawn(keep_trust(Arc::clone(&node), states.clone()));
         background.spawn(witness(Arc::clone(&node), states));
+        background.spawn(obey_kills(Arc::clone(&node), config.kill_hook.clone()));
         background.spawn(deliver(
             Arc::clone(&core.spool),
             Courier::new(Arc::clone(&node)),
         ));
         let dial = Dial {
             addr: kernel.clone(),
+            route,
             keystore: store,
             orders,
             stop: link_stops,
         };
         let link = tokio::spawn(link::run(Arc::clone(&core), dial));
         let local = tokio::spawn(doors.serve(Arc::clone(&node), local_stops));
-            route,
         info!(runtime.id = %core.me.runtime, kernel, local.addr = %addr, "the connector runs");
         Ok(Self {
             node,
@@ -275,6 +281,8 @@ fn open(
             config.spool_bytes_max,
             config.disk_free_bytes_min,
         )?),
+        trust: Trust::new(keystore(data)?, enrolled.trust.clone()),
+        identity: Identity::open(data, keystore(data)?, &enrolled.pair)?,
         floor,
         link,
         operator_token_sha256: sha256_hex(&operator_token),

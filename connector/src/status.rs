@@ -34,12 +34,28 @@ pub struct Status {
     pub spool: SpoolStatus,
     /// The tenants acted for.
     pub tenants: Vec<TenantStatus>,
+    /// The certificate in use.
+    #[serde(default)]
+    pub certificate: Option<CertificateStatus>,
     /// The newest checkpoint held of its own tenant's log.
     #[serde(default)]
     pub checkpoint: Option<CheckpointStatus>,
     /// An alarm: the kernel's log contradicts that checkpoint.
     #[serde(default)]
     pub fork: Option<ForkStatus>,
+}
+
+/// The certificate in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// Its serial number, in hex.
+    pub serial: String,
+    /// When it ends.
+    pub not_after: Timestamp,
+    /// When another one is asked for.
+    pub renewal_due: Timestamp,
+    /// What somebody should look at: it could not be renewed for long, or has ended.
+    pub warning: Option<String>,
 }
 
 /// The newest checkpoint held of the tenant's log.
@@ -153,6 +169,7 @@ impl Status {
                 dead_letters: core.spool.dead_letters(),
             },
             tenants: tenants.collect(),
+            certificate: Some(CertificateStatus::of(node)),
             checkpoint: core.evidence.highest().map(|held| CheckpointStatus {
                 epoch: held.epoch,
                 size: held.size,
@@ -198,6 +215,21 @@ impl Status {
             None => "no checkpoint held yet".to_owned(),
         };
         let _ = writeln!(text, "log       {log}");
+        if let Some(certificate) = &self.certificate {
+            let CertificateStatus {
+                serial,
+                not_after,
+                renewal_due,
+                warning,
+            } = certificate;
+            let _ = writeln!(
+                text,
+                "identity  certificate {serial} until {not_after}, renewed from {renewal_due}"
+            );
+            if let Some(warning) = warning {
+                let _ = writeln!(text, "WARNING   {warning}");
+            }
+        }
         if let Some(fork) = &self.fork {
             let _ = writeln!(text, "ALARM     {} (found {})", fork.why, fork.at);
         }
@@ -217,6 +249,19 @@ impl Status {
             );
         }
         text
+    }
+}
+
+impl CertificateStatus {
+    pub(crate) fn of(node: &Node) -> Self {
+        let (identity, now) = (&node.core.identity, node.core.floor.now());
+        let held = identity.held();
+        Self {
+            serial: held.serial,
+            not_after: held.not_after,
+            renewal_due: identity.due(),
+            warning: identity.warning(now),
+        }
     }
 }
 

@@ -101,3 +101,22 @@ pub(crate) fn desired(revision: u64) -> DesiredState {
         killed: false,
     }
 }
+
+/// The identity whose files lie in `folder`; enrolled by an authority of its own at the first call.
+pub(crate) fn identity(folder: &std::path::Path) -> crate::identity::Identity {
+    use provost_certs::{Authority, Keystore, TlsKey, TlsPair};
+    use provost_protocol::sign::CertificateIssuer;
+
+    let keystore = Keystore::open(&folder.join("keys")).unwrap();
+    if keystore.pair().is_err() {
+        let now = Timestamp::from_millis(1_795_325_728_000);
+        let authority = Authority::create(&folder.join("ca"), install(), now).unwrap();
+        let key = TlsKey::generate().unwrap();
+        let csr = key.request_der().unwrap();
+        let issued = authority.issue(&csr, (tenant(), runtime()), now, DAY_MS);
+        let pair = TlsPair::new(key, issued.unwrap().certificate).unwrap();
+        keystore.save_pair(&pair).unwrap();
+    }
+    let pair = keystore.pair().unwrap();
+    crate::identity::Identity::open(folder, keystore, &pair).unwrap()
+}

@@ -163,7 +163,10 @@ impl State {
     fn is_to_be_said(&self) -> bool {
         !self.said
             && self.held.roots() > 1
-            && self.named.as_ref().is_some_and(|named| *named == self.held.id())
+            && self
+                .named
+                .as_ref()
+                .is_some_and(|named| *named == self.held.id())
     }
 }
 
@@ -192,7 +195,11 @@ impl Node {
     async fn fetch_trust(self: &Arc<Self>) -> bool {
         let asked = self
             .link
-            .call(self.core.me.tenant, self.correlation(), Operation::TrustBundle)
+            .call(
+                self.core.me.tenant,
+                self.correlation(),
+                Operation::TrustBundle,
+            )
             .await;
         let answer = match asked {
             Ok(Outcome::TrustBundle(answer)) => answer,

@@ -17,7 +17,8 @@ use super::{
     attachments, audit,
     auth::{Needs, Rate},
     call::Call,
-    entitlements, keys, licenses, providers, runtimes, status, tenants, tokens,
+    directives, entitlements, keys, licenses, providers, recovery, revocations, rotation, runtimes,
+    status, tenants, tokens,
 };
 use crate::problem::Refusal;
 
@@ -62,11 +63,15 @@ pub(super) fn all() -> impl Iterator<Item = &'static Route> {
         attachments::ROUTES,
         tokens::ROUTES,
         runtimes::ROUTES,
+        recovery::ROUTES,
+        revocations::ROUTES,
+        directives::ROUTES,
         entitlements::ROUTES,
         providers::ROUTES,
         licenses::ROUTES,
         audit::ROUTES,
         keys::ROUTES,
+        rotation::ROUTES,
         status::ROUTES,
     ]
     .into_iter()

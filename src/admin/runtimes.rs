@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use provost_kernel::{
-    Command,
-    state::{Entity, EntityKey, RuntimeRecord},
+    Command, State,
+    state::{DirectivesRecord, Entity, EntityKey, RuntimeRecord, TenantRecord},
 };
 use provost_protocol::{RuntimeId, TenantId};
 
@@ -17,7 +17,7 @@ use super::{
     page::Paging,
     reach::Act,
     routes::{Method, Route},
-    view::Runtime,
+    view::{Copies, Directives, Page, Runtime},
 };
 use crate::problem::Refusal;
 
@@ -62,7 +62,7 @@ pub(super) const ROUTES: &[Route] = &[
         method: Method::Post,
         path: "/v1/tenants/{tenant_id}/runtimes/{runtime_id}/resume",
         id: "resume_runtime",
-        about: "Lets a suspended runtime act again.",
+        about: "Lets a suspended or killed runtime act again.",
         needs: Needs::Write,
         body: Some("Reason"),
         answer: (200, "Runtime"),
@@ -74,14 +74,31 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::Post,
-        path: "/v1/tenants/{tenant_id}/runtimes/{runtime_id}/revoke",
-        id: "revoke_runtime",
-        about: "Refuses a runtime for ever and closes its connections.",
+        path: "/v1/tenants/{tenant_id}/runtimes/{runtime_id}/kill",
+        id: "kill_runtime",
+        about: "Denies every check of a runtime until it is resumed, also by its own connector.",
         needs: Needs::Write,
         body: Some("Reason"),
         answer: (200, "Runtime"),
         query: &[],
-        handler: |admin, call| Box::pin(revoke(admin, call)),
+        handler: |admin, call| {
+            let command = |runtime, reason| Command::KillRuntime { runtime, reason };
+            Box::pin(change(admin, call, Act::Within, command))
+        },
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/tenants/{tenant_id}/runtimes/{runtime_id}/resolve-clone",
+        id: "resolve_clone",
+        about: "Says that there is one copy of a runtime again.",
+        needs: Needs::Write,
+        body: Some("Reason"),
+        answer: (200, "Runtime"),
+        query: &[],
+        handler: |admin, call| {
+            let command = |runtime, reason| Command::ResolveClone { runtime, reason };
+            Box::pin(change(admin, call, Act::Govern, command))
+        },
     },
 ];
 
@@ -90,27 +107,24 @@ async fn list(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
         .reach(&call.caller, call.id("tenant_id")?, Act::Within)
         .await?;
     let paging: Paging = call.query()?;
-    let directory = &admin.context.directory;
-    let page = admin.page(tenant.id, "runtime/", &paging, |_, entity| match entity {
-        Entity::Runtime(record) => Some(Runtime::new(
-            tenant.id,
-            record,
-            directory.live(tenant.id, record.id),
-        )),
+    let record = |_: &EntityKey, entity: &Entity| match entity {
+        Entity::Runtime(record) => Some(RuntimeRecord::clone(record)),
         _ => None,
-    });
-    Answer::ok(&page.await?)
+    };
+    let page = admin.page(tenant.id, "runtime/", &paging, record).await?;
+    let items = views(&admin, &tenant, &page.items).await?;
+    let next_cursor = page.next_cursor;
+    Answer::ok(&Page { items, next_cursor })
 }
 
 async fn show(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
     let tenant = admin
         .reach(&call.caller, call.id("tenant_id")?, Act::Within)
         .await?;
-    let record = record(&admin, tenant.id, call.id("runtime_id")?).await?;
-    answer(&admin, tenant.id, &record)
+    answer(&admin, &tenant, call.id("runtime_id")?).await
 }
 
-async fn change(
+pub(super) async fn change(
     admin: Arc<Admin>,
     call: Call,
     act: Act,
@@ -119,33 +133,60 @@ async fn change(
     let body: body::Reason = call.body_or_default()?;
     let tenant = admin
         .reach(&call.caller, call.id("tenant_id")?, act)
-        .await?
-        .id;
-    let id = call.id("runtime_id")?;
-    call.check_match(&tag(&record(&admin, tenant, id).await?)?)?;
-    let executed = admin
-        .execute(&call, tenant, command(id, body.reason))
         .await?;
-    let record = record(&admin, tenant, id).await?;
-    Ok(answer(&admin, tenant, &record)?.of(&executed))
+    let id = call.id("runtime_id")?;
+    let held = move |state: &State| tag(state.runtime(id)?, state.directives(id)).ok();
+    let executed = admin
+        .execute_tagged(&call, tenant.id, command(id, body.reason), held)
+        .await?;
+    Ok(answer(&admin, &tenant, id).await?.of(&executed))
 }
 
-async fn revoke(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
-    let (tenant, runtime) = (call.id("tenant_id")?, call.id("runtime_id")?);
-    let command = |runtime, reason| Command::RevokeRuntime { runtime, reason };
-    let answer = change(Arc::clone(&admin), call, Act::Within, command).await?;
-    // Also where it was revoked before: whoever asks again wants to be sure.
-    let serials = record(&admin, tenant, runtime).await?.serials;
-    admin.context.on_revoked.tell(tenant, runtime, &serials);
-    Ok(answer)
+async fn answer(admin: &Admin, tenant: &TenantRecord, id: RuntimeId) -> Result<Answer, Refusal> {
+    let record = record(admin, tenant.id, id).await?;
+    let directives = admin.entity(tenant.id, EntityKey::Directives(id)).await?;
+    let tag = tag(&record, directives_in(directives.as_deref()))?;
+    let views = views(admin, tenant, &[record]).await?;
+    let view = views.first().ok_or_else(Refusal::not_found)?;
+    Ok(Answer::ok(view)?.tagged(tag))
 }
 
-fn answer(admin: &Admin, tenant: TenantId, record: &RuntimeRecord) -> Result<Answer, Refusal> {
-    let live = admin.context.directory.live(tenant, record.id);
-    Ok(Answer::ok(&Runtime::new(tenant, record, live))?.tagged(tag(record)?))
+/// Shows runtimes with all that is known of them.
+pub(super) async fn views(
+    admin: &Admin,
+    tenant: &TenantRecord,
+    records: &[RuntimeRecord],
+) -> Result<Vec<Runtime>, Refusal> {
+    let keys = records
+        .iter()
+        .flat_map(|one| [EntityKey::Directives(one.id), EntityKey::Copies(one.id)]);
+    let found = admin.backend().entities(tenant.id, keys.collect()).await?;
+    let find = |key: EntityKey| {
+        let entity = found.iter().find(|(found, _)| *found == key);
+        entity.and_then(|(_, entity)| entity.as_deref())
+    };
+    let (now, level) = (admin.now(), tenant.policies.security_level);
+    let view = |record: &RuntimeRecord| {
+        let live = admin.context.directory.live(tenant.id, record.id);
+        let directives = directives_in(find(EntityKey::Directives(record.id)));
+        let copies = match find(EntityKey::Copies(record.id)) {
+            Some(Entity::Copies(copies)) => Some(Copies::new(copies, level, now)),
+            _ => None,
+        };
+        Runtime::new(tenant.id, record, live)
+            .with(Directives::new(record.id, directives, now), copies)
+    };
+    Ok(records.iter().map(view).collect())
 }
 
-async fn record(
+pub(super) const fn directives_in(entity: Option<&Entity>) -> Option<&DirectivesRecord> {
+    match entity {
+        Some(Entity::Directives(record)) => Some(record),
+        _ => None,
+    }
+}
+
+pub(super) async fn record(
     admin: &Admin,
     tenant: TenantId,
     runtime: RuntimeId,
@@ -161,12 +202,16 @@ async fn record(
 }
 
 /// Without what moves by itself: health and confirmations are no change that somebody made.
-fn tag(record: &RuntimeRecord) -> Result<String, Refusal> {
+pub(super) fn tag(
+    record: &RuntimeRecord,
+    directives: Option<&DirectivesRecord>,
+) -> Result<String, Refusal> {
     etag_of(&(
         record.id,
         record.status,
         &record.cnf,
         &record.serials,
         &record.version,
+        directives,
     ))
 }

@@ -17,6 +17,7 @@ use provost_kernel::{
     Command, Rejection,
     command::Enroll,
     enrolment::{Admission, admission_needs, admit},
+    renewal::certificate_ttl_ms,
     state::EnrolmentRecord,
 };
 use provost_protocol::{
@@ -28,7 +29,7 @@ use provost_protocol::{
     spiffe::SpiffeId,
 };
 
-use super::{Remote, RuntimePort, body};
+use super::{Remote, RuntimePort, body, calls::signing_failed};
 use crate::problem::Refusal;
 
 pub(super) async fn serve(
@@ -38,10 +39,17 @@ pub(super) async fn serve(
 ) -> Response {
     let house = port.gateway.directory().house();
     let correlation = CorrelationId::from_parts(house.clock.now(), house.random.id_bytes());
-    match enroll(&port, &remote, correlation, request).await {
+    let answered = match port.strangers.admit(remote.address.ip()) {
+        Ok(()) => enroll(&port, &remote, correlation, request).await,
+        Err(refused) => Err(refused),
+    };
+    match answered {
         Ok(answer) => Json(answer).into_response(),
         Err(refused) => {
-            tracing::warn!(
+            if refused.code != Code::RateLimited {
+                port.strangers.missed(remote.address.ip(), refused.code);
+            }
+            tracing::info!(
                 peer.addr = %remote.address, code = %refused.code,
                 correlation_id = %correlation, "an enrolment was refused"
             );
@@ -57,8 +65,11 @@ async fn enroll(
     request: Request,
 ) -> Result<EnrolAnswer, Problem> {
     let bytes = body::read(request.into_body(), ENROL_REQUEST_MAX).await?;
-    let request: EnrolRequest = body::parse(&bytes, ENROL_REQUEST_MAX)?;
-    let checked = check_request(&request).map_err(|error| refusal(&error))?;
+    let checked = {
+        let _signing = port.strangers.signing().await?;
+        let request: EnrolRequest = body::parse(&bytes, ENROL_REQUEST_MAX)?;
+        check_request(&request).map_err(|error| refusal(&error))?
+    };
     let house = port.gateway.directory().house();
     let unknown = || Problem::new(Code::EnrolTokenUnknown, "unknown enrolment token");
     let tenant = house
@@ -95,7 +106,9 @@ async fn enroll(
                 return Err(TenantError::from(rejection).problem());
             }
             Admission::New { .. } => {
+                let signing = port.strangers.signing().await?;
                 let command = sign(port, &tenant, &checked)?;
+                drop(signing);
                 match tenant
                     .execute(Command::Enroll(Box::new(command)), meta.clone())
                     .await
@@ -149,17 +162,11 @@ fn sign(
         .map_or(SecurityLevel::Enterprise, |record| {
             record.policies.security_level
         });
-    let ttl_ms = match level {
-        SecurityLevel::Standard => STANDARD_TTL_MS,
-        SecurityLevel::Enterprise => provost_certs::RUNTIME_TTL_MS,
-    };
+    let ttl_ms = certificate_ttl_ms(level);
     let issued = port
         .authority
         .issue_runtime(&checked.csr, (tenant.id(), runtime), now, ttl_ms)
-        .map_err(|error| {
-            tracing::error!(%error, "a certificate could not be signed");
-            Problem::new(Code::Internal, "the certificate could not be signed")
-        })?;
+        .map_err(|error| signing_failed(&error))?;
     Ok(Enroll {
         runtime,
         token: checked.token,
@@ -237,7 +244,3 @@ fn encode(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
-
-/// Thirty days, until renewal at half-life is there: a runtime that is switched off over a holiday
-/// comes back.
-const STANDARD_TTL_MS: u64 = 30 * 24 * 60 * 60 * 1_000;

@@ -153,6 +153,7 @@ mod tests {
             tenant: A.parse().unwrap(),
             runtime: A.parse().unwrap(),
             serial: "01".to_owned(),
+            key_sha256: [1; 32],
             not_before: Timestamp::EPOCH,
             not_after: Timestamp::MAX,
         }

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -60,6 +61,52 @@ impl Connector {
         }
     }
 
+    /// Adds lines to its configuration, for its next start.
+    pub(crate) fn configure(&self, lines: &str) {
+        let path = self.folder.path().join(CONFIG);
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, before + lines).unwrap();
+    }
+
+    /// Dials somebody else from its next start on.
+    pub(crate) fn follow(&self, whom: SocketAddr) {
+        let path = self.folder.path().join(CONFIG);
+        let before = std::fs::read_to_string(&path).unwrap();
+        let others = before.lines().filter(|line| !line.starts_with("kernel = "));
+        let mut text: Vec<String> = others.map(str::to_owned).collect();
+        text.push(format!("kernel = \"{whom}\"\n"));
+        std::fs::write(path, text.join("\n")).unwrap();
+    }
+
+    /// A file beside its data.
+    pub(crate) fn beside(&self, file: &str) -> std::path::PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// A copy of it, with all its keys, that listens somewhere else.
+    pub(crate) fn copy(&self, whom: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(self.folder.path().join(DATA))
+            .arg(folder.path())
+            .status();
+        assert!(copied.unwrap().success());
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let data = toml::Value::String(folder.path().join(DATA).display().to_string());
+        let text = format!("data_dir = {data}\nlisten = \"{address}\"\nkernel = \"{whom}\"\n");
+        std::fs::write(folder.path().join(CONFIG), text).unwrap();
+        Self {
+            child: None,
+            address,
+            client: self.client.clone(),
+            folder,
+        }
+    }
+
     /// Starts the process.
     pub(crate) fn run(&mut self) {
         let log = self.folder.path().join(LOG);
@@ -81,6 +128,22 @@ impl Connector {
             drop(child.kill());
             drop(child.wait());
         }
+    }
+
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join(DATA)
+    }
+
+    /// Everything it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default()
+    }
+
+    /// The text of one of its files.
+    pub(crate) fn kept_text(&self, file: &str) -> String {
+        let path = self.folder.path().join(DATA).join(file);
+        std::fs::read_to_string(path).unwrap()
     }
 
     /// One of its files.

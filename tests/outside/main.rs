@@ -16,6 +16,7 @@ mod calls;
 mod connector;
 mod damage;
 mod data;
+mod directives;
 mod disk;
 mod durability;
 #[path = "../formats/fixture.rs"]
@@ -23,11 +24,13 @@ mod fixture;
 mod forks;
 #[path = "../formats/installation.rs"]
 mod installation;
-mod life;
 mod hostile;
+mod life;
 mod process;
-mod story;
 mod proxy;
+mod revocation;
+mod rotation;
 mod recovery;
 mod renewal;
+mod story;
 mod world;

@@ -82,6 +82,11 @@ impl Published {
         self.revision.subscribe()
     }
 
+    /// Wakes those who follow the revision though it is the same.
+    pub(super) fn look_again(&self) {
+        self.revision.send_modify(|_| {});
+    }
+
     /// Whether anything was shown yet.
     pub(super) fn is_loaded(&self) -> bool {
         self.loaded.load(Ordering::Acquire)

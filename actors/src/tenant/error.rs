@@ -22,6 +22,9 @@ pub enum TenantError {
     /// The event is larger than an envelope may be.
     #[error("the event is too large")]
     TooLarge,
+    /// What the caller has seen is no longer so.
+    #[error("it has changed since it was read")]
+    PreconditionFailed,
     /// Too much to do: ask again later.
     #[error("the tenant has too much to do")]
     Overloaded,
@@ -46,9 +49,13 @@ impl TenantError {
         let text = self.to_string();
         match self {
             Self::NotFound => Problem::new(Code::NotFound, "not found"),
-            Self::Rejected(rejection) => Problem::new(rejection.code(), text),
+            Self::Rejected(rejection) => Problem {
+                retry_after_ms: rejection.retry_after_ms(),
+                ..Problem::new(rejection.code(), text)
+            },
             Self::IdempotencyConflict => Problem::new(Code::IdempotencyConflict, text),
             Self::TooLarge => Problem::new(Code::BodyTooLarge, text),
+            Self::PreconditionFailed => Problem::new(Code::PreconditionFailed, text),
             Self::Overloaded | Self::Gone => {
                 Problem::new(Code::Overloaded, text).retry_after_ms(RETRY_SOON_MS)
             }

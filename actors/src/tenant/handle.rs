@@ -3,15 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use provost_kernel::{Caller, Command, EntityKey, State, license::Licensee};
-use provost_protocol::{EventId, TenantId, envelope::Source, event::Confirmation};
+use provost_protocol::{EventId, RuntimeId, TenantId, envelope::Source, event::Confirmation};
 use tokio::sync::watch;
 
 use super::{
     TenantError,
     actor::{Published, TenantActor},
     message::{
-        AuditItem, Due, Execute, Executed, Hold, IssueLicense, Look, Meta, NoteConfirmation,
-        Presence, Ready, RecordAudit, Release,
+        AuditItem, Due, Execute, Executed, Guard, Hold, IssueLicense, Look, Meta, NoteConfirmation,
+        NoteTrust, Presence, Ready, RecordAudit, Release,
     },
 };
 use crate::{Guarded, Health, ask::tell};
@@ -63,7 +63,33 @@ impl TenantHandle {
     /// # Errors
     /// [`TenantError`].
     pub async fn execute(&self, command: Command, meta: Meta) -> Result<Executed, TenantError> {
-        self.actor.ask(Execute { command, meta }, PATIENCE).await?
+        let guard = None;
+        let execute = Execute {
+            command,
+            meta,
+            guard,
+        };
+        self.actor.ask(execute, PATIENCE).await?
+    }
+
+    /// The same, where the state is still as the caller has seen it; a request that is repeated
+    /// under its idempotency key is answered as at first, whatever holds now.
+    ///
+    /// # Errors
+    /// [`TenantError::PreconditionFailed`] where the guard does not hold.
+    pub async fn execute_if(
+        &self,
+        guard: Guard,
+        command: Command,
+        meta: Meta,
+    ) -> Result<Executed, TenantError> {
+        let guard = Some(guard);
+        let execute = Execute {
+            command,
+            meta,
+            guard,
+        };
+        self.actor.ask(execute, PATIENCE).await?
     }
 
     /// Records audit events, each once; answers each one's sequence, in order.
@@ -126,6 +152,17 @@ impl TenantHandle {
     /// Notes that a runtime confirmed a revision; may be missed, and is then said again.
     pub(crate) fn confirm(&self, confirmation: Confirmation) {
         self.tell(NoteConfirmation(confirmation));
+    }
+
+    /// Notes that a runtime trusts a bundle; may be missed, and is then said again.
+    pub(crate) fn note_trust(&self, runtime: RuntimeId, bundle: String) {
+        self.tell(NoteTrust { runtime, bundle });
+    }
+
+    /// Has every session that follows the tenant look again whether it may go on: a certificate
+    /// was revoked, which no revision shows.
+    pub fn look_again(&self) {
+        self.published.look_again();
     }
 
     pub(crate) fn due(&self) {

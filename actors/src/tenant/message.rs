@@ -1,6 +1,6 @@
 //! What a tenant's actor can be asked. Named as commands; values of `kernel` and `protocol` only.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use actix::Message;
 use provost_kernel::{Caller, Command, EntityKey, State, command::AuditEntry, license::Licensee};
@@ -53,6 +53,30 @@ pub struct AuditItem {
 pub(crate) struct Execute {
     pub(crate) command: Command,
     pub(crate) meta: Meta,
+    pub(crate) guard: Option<Guard>,
+}
+
+/// What must hold of the state that a command is decided on: looked at in the same turn, after
+/// everything that was decided before.
+pub struct Guard(Box<dyn FnOnce(&State) -> bool + Send>);
+
+impl Guard {
+    /// A command goes through only where this says so of the state, with all loaded that the
+    /// command itself needs.
+    #[must_use]
+    pub fn new(holds: impl FnOnce(&State) -> bool + Send + 'static) -> Self {
+        Self(Box::new(holds))
+    }
+
+    pub(super) fn holds(self, state: &State) -> bool {
+        (self.0)(state)
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard(…)")
+    }
 }
 
 /// Record audit events once each; answers with each one's sequence, in order.
@@ -106,6 +130,14 @@ pub(crate) enum PresenceChange {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct NoteConfirmation(pub(crate) Confirmation);
+
+/// A runtime trusts a bundle of roots: gathered into one event a second.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct NoteTrust {
+    pub(crate) runtime: RuntimeId,
+    pub(crate) bundle: String,
+}
 
 /// Answered once the actor is loaded.
 #[derive(Debug, Message)]

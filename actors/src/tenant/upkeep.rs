@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use actix::{ActorContext, AsyncContext, Context, Handler, SpawnHandle};
-use provost_kernel::{Command, desired::Confirmations};
+use provost_kernel::{Command, desired::Confirmations, trust::TrustWords};
 use provost_protocol::{
     CorrelationId, RuntimeId, Timestamp,
     envelope::{ActorRef, Source},
@@ -14,7 +14,7 @@ use provost_protocol::{
 
 use super::{
     TenantActor, TenantError,
-    message::{Executed, Meta, NoteConfirmation, Presence, PresenceChange},
+    message::{Executed, Meta, NoteConfirmation, NoteTrust, Presence, PresenceChange},
 };
 
 /// What gathers until its moment.
@@ -24,6 +24,7 @@ pub(super) struct Upkeep {
     returned: BTreeSet<RuntimeId>,
     presence_due: Option<Timestamp>,
     confirmations: Confirmations,
+    trust: TrustWords,
     /// A deadline that passed is not tried again before.
     expire_after: Option<Timestamp>,
     timer: Option<SpawnHandle>,
@@ -39,6 +40,7 @@ impl TenantActor {
         let moments = [
             self.upkeep.presence_due,
             self.upkeep.confirmations.deadline(),
+            self.upkeep.trust.deadline(),
             self.pending.deadline().max(self.expire_after()),
         ];
         let next = moments.into_iter().flatten().min();
@@ -64,6 +66,9 @@ impl TenantActor {
         let confirmed = self.upkeep.confirmations.take(now);
         if !confirmed.is_empty() {
             self.execute_own(Command::Confirm { confirmed }, ctx);
+        }
+        if let Some(confirm) = self.upkeep.trust.take(now) {
+            self.execute_own(Command::ConfirmTrust(confirm), ctx);
         }
         if is_past(self.upkeep.presence_due) {
             self.record_presence(ctx);
@@ -99,6 +104,7 @@ impl TenantActor {
             && self.held.is_empty()
             && self.upkeep.presence_due.is_none()
             && self.upkeep.confirmations.deadline().is_none()
+            && self.upkeep.trust.deadline().is_none()
             && self.published.revision.receiver_count() == 0
             && now.millis_since(self.last_used) >= SLEEP_AFTER_MS
     }
@@ -148,6 +154,16 @@ impl Handler<NoteConfirmation> for TenantActor {
     fn handle(&mut self, note: NoteConfirmation, ctx: &mut Self::Context) {
         let now = self.house.clock.now();
         self.upkeep.confirmations.add(note.0, now);
+        self.arm(ctx);
+    }
+}
+
+impl Handler<NoteTrust> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, note: NoteTrust, ctx: &mut Self::Context) {
+        let now = self.house.clock.now();
+        self.upkeep.trust.add(note.runtime, &note.bundle, now);
         self.arm(ctx);
     }
 }

@@ -12,12 +12,16 @@
 mod audit;
 mod budgets;
 mod checkpoint;
+mod clones;
+mod directives;
 mod liveness;
 mod people;
 mod pipeline;
+mod renewal;
 mod session;
 mod sleep;
 mod standing;
 mod store;
 mod supervision;
+mod trust;
 mod world;

@@ -26,7 +26,10 @@ use provost_protocol::{
     },
     envelope::{ActorRef, Idempotency, Source},
     event::{ProviderKeys, ProviderSettings, Subject},
-    sign::{KeyId, PeerIdentity, Signer, Standing, StandingError},
+    sign::{
+        CertificateIssuer, IssueError, Issued, KeyId, PeerIdentity, Signer, Standing,
+        StandingError,
+    },
     verdict::Verdict,
     wire::{Beat, Check, Heartbeat, Operation, Outcome, Resolve, Resolved},
 };
@@ -78,8 +81,9 @@ impl World {
             license_signer: Arc::new(Stamp::new(7)),
             checkpoint_signer: Arc::new(Stamp::new(CHECKPOINT_KEY)),
             standing: standing.clone(),
+            issuer: Arc::new(Certifier),
             install: install(),
-            trust_bundle: "bundle-1".to_owned(),
+            trust_bundle: "bundle-1".into(),
             region: None,
             time_note: TimeNote::default(),
         };
@@ -154,6 +158,45 @@ impl World {
         let enroll = Command::Enroll(Box::new(enroll));
         self.execute(tenant, enroll).await.unwrap();
         peer(tenant, runtime, number)
+    }
+
+    /// Enrolls one of many runtimes, and lets it beat.
+    pub(crate) async fn many(&self, tenant: TenantId, number: u16) {
+        let mut bytes = [0xee; 10];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        let token = TokenId::from_parts(START, bytes);
+        let runtime = RuntimeId::from_parts(START, bytes);
+        let secret_sha256 = format!("{number:04x}").repeat(16);
+        let create = CreateToken {
+            token,
+            secret_sha256: secret_sha256.clone(),
+            runtime_type: RuntimeType::App,
+            deployment_mode: DeploymentMode::OnPrem,
+            uses: 1,
+            expires: self.clock.now().plus_millis(HOUR_MS),
+        };
+        self.execute(tenant, Command::CreateToken(create))
+            .await
+            .unwrap();
+        let enroll = Enroll {
+            runtime,
+            token,
+            secret_sha256,
+            cnf: format!("{number:04x}").repeat(16),
+            binding_key: "key".to_owned(),
+            certificate: "certificate".to_owned(),
+            serial: format!("many-{number}"),
+            not_after: Timestamp::MAX,
+        };
+        let enroll = Command::Enroll(Box::new(enroll));
+        self.execute(tenant, enroll).await.unwrap();
+        self.execute(tenant, Command::Activate { runtime })
+            .await
+            .unwrap();
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(crate) async fn attach(&self, tenant: TenantId, peer: &Peer) {
@@ -280,6 +323,7 @@ pub(crate) fn peer(tenant: TenantId, runtime: RuntimeId, number: u8) -> Peer {
             tenant,
             runtime,
             serial: format!("serial-{number}"),
+            key_sha256: [number; 32],
             not_before: Timestamp::EPOCH,
             not_after: Timestamp::MAX,
         },
@@ -395,6 +439,33 @@ impl Signer for Stamp {
 
     fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
+    }
+}
+
+/// Takes the last byte of a request for its key, and writes down whom it certified.
+#[derive(Debug)]
+struct Certifier;
+
+impl CertificateIssuer for Certifier {
+    fn requested_key(&self, csr: &[u8]) -> Result<[u8; 32], IssueError> {
+        let last = csr.last().copied();
+        last.map(|key| [key; 32])
+            .ok_or_else(|| IssueError::Request("empty".to_owned()))
+    }
+
+    fn issue(
+        &self,
+        csr: &[u8],
+        (tenant, runtime): (TenantId, RuntimeId),
+        now: Timestamp,
+        ttl_ms: u64,
+    ) -> Result<Issued, IssueError> {
+        let key = self.requested_key(csr)?[0];
+        Ok(Issued {
+            certificate: format!("{tenant} {runtime} {key}"),
+            serial: format!("{key:02x}"),
+            not_after: now.plus_millis(ttl_ms),
+        })
     }
 }
 

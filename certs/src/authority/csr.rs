@@ -70,7 +70,11 @@ impl CheckedCsr {
         &self.key
     }
 
-    fn from_der(der: &[u8]) -> Result<Self, CsrError> {
+    /// Reads a request and verifies its signature with the one algorithm we take.
+    ///
+    /// # Errors
+    /// [`CsrError`] says what is wrong with it.
+    pub fn from_der(der: &[u8]) -> Result<Self, CsrError> {
         let (rest, csr) =
             X509CertificationRequest::from_der(der).map_err(|_| CsrError::Malformed)?;
         // The parser looks at the tag's number only; this is the one tag that nothing signs.

@@ -152,7 +152,8 @@ impl Authority {
             files.any(|kept| kept == path)
         };
         let list = |source| files::io_error("list", dir, source);
-        let entries = std::fs::read_dir(dir).map_err(|source| AuthorityError::File(list(source)))?;
+        let entries =
+            std::fs::read_dir(dir).map_err(|source| AuthorityError::File(list(source)))?;
         for entry in entries {
             let path = entry
                 .map_err(|source| AuthorityError::File(list(source)))?

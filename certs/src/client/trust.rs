@@ -145,7 +145,12 @@ mod tests {
     #[test]
     fn what_is_not_one_certificate_each_is_no_list_of_roots() {
         let two = format!("{}{}", root(), root());
-        for roots in [vec![], vec![String::new()], vec![two], vec![root(), String::new()]] {
+        for roots in [
+            vec![],
+            vec![String::new()],
+            vec![two],
+            vec![root(), String::new()],
+        ] {
             assert_eq!(TrustBundle::from_roots(&roots).err(), Some(TrustError));
         }
     }

@@ -3,7 +3,10 @@
 use std::{fmt, path::Path};
 
 use provost_protocol::sign::{KeyId, PeerIdentity, Signer};
-use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
+use rcgen::{
+    CertificateParams, CertificateSigningRequest, DistinguishedName, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData,
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::{
@@ -102,12 +105,23 @@ impl TlsKey {
     /// # Errors
     /// [`CsrError::Key`] when the key cannot sign.
     pub fn request_pem(&self) -> Result<String, CsrError> {
+        self.request()?.pem().map_err(|_| CsrError::Key)
+    }
+
+    /// The same in DER.
+    ///
+    /// # Errors
+    /// [`CsrError::Key`] when the key cannot sign.
+    pub fn request_der(&self) -> Result<Vec<u8>, CsrError> {
+        Ok(self.request()?.der().to_vec())
+    }
+
+    fn request(&self) -> Result<CertificateSigningRequest, CsrError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        let request = params
+        params
             .serialize_request(&self.0)
-            .map_err(|_| CsrError::Key)?;
-        request.pem().map_err(|_| CsrError::Key)
+            .map_err(|_| CsrError::Key)
     }
 
     /// The SHA-256 of the public key's SPKI.
@@ -203,7 +217,7 @@ impl TlsPair {
 }
 
 /// Takes the 32 bytes out of an Ed25519 SubjectPublicKeyInfo; there is exactly one way to write it.
-pub(super) fn ed25519_in(spki: &[u8]) -> Option<[u8; 32]> {
+pub(crate) fn ed25519_in(spki: &[u8]) -> Option<[u8; 32]> {
     spki.strip_prefix(SPKI_PREFIX.as_slice())?.try_into().ok()
 }
 

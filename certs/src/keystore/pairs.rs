@@ -41,8 +41,12 @@ pub(super) fn save(
     pair: &TlsPair,
     before: impl Fn(Step) -> Result<(), FileError>,
 ) -> Result<(), FileError> {
-    let held = held(dir)?;
-    let number = held.map_or(1, |held| held + 1);
+    // Where the pointer is lost, above every pair there is: one of them is what it named.
+    let last = match held(dir)? {
+        Some(held) => Some(held),
+        None => numbers(dir)?.into_iter().max(),
+    };
+    let number = last.map_or(1, |last| last + 1);
     let folder = dir.join(folder_name(number));
     before(Step::Clear)?;
     // What an earlier attempt left: the pointer has never named it.
@@ -80,7 +84,23 @@ pub(super) fn save(
 pub(super) fn load(dir: &Path) -> Result<TlsPair, KeystoreError> {
     // One look at the pointer: a pair saved meanwhile must not be mixed with this one.
     let path = dir.join(CURRENT);
-    let folder = dir.join(fs::read_link(&path).map_err(failed("read", &path))?);
+    read(&dir.join(fs::read_link(&path).map_err(failed("read", &path))?))
+}
+
+/// Reads the newest pair that is whole, other than the one the pointer names. Whole it is only with
+/// a certificate for its key, so it was issued, whether or not the pointer ever named it.
+pub(super) fn load_other(dir: &Path) -> Option<TlsPair> {
+    let named = held(dir).ok().flatten();
+    let mut numbers = numbers(dir).ok()?;
+    numbers.sort_unstable();
+    numbers
+        .into_iter()
+        .rev()
+        .filter(|number| Some(*number) != named)
+        .find_map(|number| read(&dir.join(folder_name(number))).ok())
+}
+
+fn read(folder: &Path) -> Result<TlsPair, KeystoreError> {
     let (key_path, certificate_path) = (folder.join(KEY_FILE), folder.join(CERTIFICATE_FILE));
     let key_pem = files::read_private(&key_path)?;
     let key = tls_key(key_pem.expose()).ok_or(KeystoreError::Damaged { path: key_path })?;
@@ -109,6 +129,15 @@ fn point(dir: &Path, name: &str, target: &str) -> Result<(), FileError> {
     symlink(target, &new).map_err(failed("link", &new))?;
     fs::rename(&new, &path).map_err(failed("rename to", &path))?;
     files::sync_dir(dir)
+}
+
+fn numbers(dir: &Path) -> Result<Vec<u64>, FileError> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed("list", dir))? {
+        let name = entry.map_err(failed("list", dir))?.file_name();
+        numbers.extend(number_in(Path::new(&name)));
+    }
+    Ok(numbers)
 }
 
 /// Removes every pair older than the one before `number`: that one may still be in use by a

@@ -167,6 +167,56 @@ fn the_pair_before_is_kept_and_older_ones_are_swept() {
 }
 
 #[test]
+fn a_damaged_or_missing_pair_gives_way_to_the_one_before_and_says_so() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 5] = [
+        ("no pointer", |dir| fs::remove_file(dir.join("current")).unwrap()),
+        ("no folder", |dir| fs::remove_dir_all(dir.join("pair-2")).unwrap()),
+        ("no key", |dir| fs::remove_file(dir.join("pair-2/runtime.key")).unwrap()),
+        ("half a certificate", |dir| {
+            let path = dir.join("pair-2/runtime.pem");
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        }),
+        ("another key", |dir| {
+            fs::copy(dir.join("pair-1/runtime.key"), dir.join("pair-2/runtime.key")).unwrap();
+        }),
+    ];
+    for (name, damage) in damages {
+        let (kernel, (_dir, keystore)) = (kernel(), keystore());
+        let (old, new, next) = (kernel.pair(), kernel.pair(), kernel.pair());
+        keystore.save_pair(&old).unwrap();
+        keystore.save_pair(&new).unwrap();
+        let (sound, fault) = keystore.sound_pair().unwrap();
+        assert_eq!(sound.certificate_pem(), new.certificate_pem());
+        assert!(fault.is_none());
+
+        damage(keystore.dir());
+        let (sound, fault) = keystore.sound_pair().unwrap();
+        // Where only the pointer is gone, the newest whole pair is the one it named.
+        let expected = if name == "no pointer" { &new } else { &old };
+        assert_eq!(sound.certificate_pem(), expected.certificate_pem(), "{name}");
+        assert!(fault.is_some(), "{name}");
+
+        keystore.save_pair(&next).unwrap();
+        let (sound, fault) = keystore.sound_pair().unwrap();
+        assert_eq!(sound.certificate_pem(), next.certificate_pem(), "{name}");
+        assert!(fault.is_none(), "{name}: {fault:?}");
+    }
+}
+
+#[test]
+fn a_recoverys_key_is_its_own_and_lasts_until_it_is_dropped() {
+    let (_dir, keystore) = keystore();
+    let key = keystore.recovery_key().unwrap().spki_sha256();
+    assert_ne!(keystore.pending_key().unwrap().spki_sha256(), key);
+    keystore.forget_pending().unwrap();
+    assert_eq!(keystore.recovery_key().unwrap().spki_sha256(), key);
+    keystore.forget_recovery().unwrap();
+    assert_ne!(keystore.recovery_key().unwrap().spki_sha256(), key);
+}
+
+#[test]
 fn every_key_file_is_0600_and_refused_when_it_is_not() {
     let (kernel, (_dir, keystore)) = (kernel(), keystore());
     keystore.binding_key().unwrap();

@@ -51,7 +51,10 @@ impl Next {
 }
 
 fn tls(trusted: &[&Authority], pair: &TlsPair) -> RuntimeTls {
-    let pem: String = trusted.iter().map(|authority| authority.root_pem()).collect();
+    let pem: String = trusted
+        .iter()
+        .map(|authority| authority.root_pem())
+        .collect();
     let trust = TrustBundle::from_pem(&pem).unwrap();
     RuntimeTls::new(&trust, INSTALL.parse().unwrap(), pair, Alpn::Provost1).unwrap()
 }
@@ -116,7 +119,10 @@ async fn who_believes_neither_root_is_not_fooled_by_the_longer_chain() {
     let foreign = Authority::create(folder.path(), INSTALL.parse().unwrap(), now()).unwrap();
     let stranger = tls(&[&foreign], &world.pair());
     let (connected, _) = tokio::join!(stranger.connect(&world.addr, PATIENCE), world.accept());
-    assert!(matches!(connected, Err(ConnectError::Kernel(_))), "{connected:?}");
+    assert!(
+        matches!(connected, Err(ConnectError::Kernel(_))),
+        "{connected:?}"
+    );
 }
 
 #[tokio::test]
@@ -142,7 +148,10 @@ async fn no_handshake_fails_and_no_connection_breaks_while_roots_are_exchanged()
     let world = World::new().await;
     let next = Next::of(&world);
     let both = [&*world.authority, &*next.authority];
-    let clients = [tls(&both, &world.pair()), tls(&[&world.authority], &world.pair())];
+    let clients = [
+        tls(&both, &world.pair()),
+        tls(&[&world.authority], &world.pair()),
+    ];
     let (opened, accepted) =
         tokio::join!(clients[0].connect(&world.addr, PATIENCE), world.accept());
     let (mut before, _kept) = (opened.unwrap(), accepted.unwrap());
@@ -175,7 +184,10 @@ fn the_next_authority_is_found_by_its_root_and_the_first_one_still_is() {
         let root = hex::encode(authority.root_sha256());
         let found = Authority::find(dir, &root).unwrap();
         assert_eq!(found.root_sha256(), authority.root_sha256());
-        assert_eq!(Authority::root_of(dir, &root).unwrap(), authority.root_pem());
+        assert_eq!(
+            Authority::root_of(dir, &root).unwrap(),
+            authority.root_pem()
+        );
     }
     assert_eq!(next.cross_pem(dir).unwrap(), Some(cross));
     assert_eq!(first.cross_pem(dir).unwrap(), None);
@@ -199,7 +211,11 @@ fn what_no_event_speaks_of_is_swept_and_of_the_first_root_the_key_alone() {
     assert!(Authority::root_of(dir, &root(&first)).is_ok());
     assert!(!dir.join("ca.key").exists(), "the retired key is gone");
     assert!(Authority::find(dir, &root(&next)).is_ok());
-    assert_eq!(names(dir), 5, "root.pem, three of the next, and what is not ours");
+    assert_eq!(
+        names(dir),
+        5,
+        "root.pem, three of the next, and what is not ours"
+    );
 }
 
 fn names(dir: &Path) -> usize {

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use super::Core;
+use crate::trust::Named;
 
 /// Something the kernel said that must last.
 #[derive(Debug)]
@@ -52,18 +53,12 @@ fn take_in(core: &Core, news: News) {
             });
         }
         News::Status(status) => keep_facts(core, |facts| facts.status = Some(status)),
-        News::Desired(desired) => match core.tenants.keep_desired(&desired) {
-            Ok(true) => {
-                info!(tenant.id = %desired.tenant, revision = desired.revision,
-                    "a desired state is in force");
+        News::Desired(desired) => {
+            if core.trust.named(&desired.trust_bundle) == Named::Say {
                 core.confirm.notify_one();
-                core.upkeep.notify_one();
             }
-            Ok(false) => {}
-            // Not confirmed, so the kernel sends it again.
-            Err(failure) => error!(error = &failure as &dyn std::error::Error,
-                tenant.id = %desired.tenant, "a desired state could not be kept"),
-        },
+            keep_desired(core, &desired);
+        }
         News::Time(note) => match core.floor.hear(&note) {
             Ok(true) => {
                 if let Err(failure) = core.floor.save() {
@@ -89,5 +84,21 @@ fn keep_facts(core: &Core, change: impl FnOnce(&mut super::Facts)) {
             error = &failure as &dyn std::error::Error,
             "the facts could not be kept"
         );
+    }
+}
+
+fn keep_desired(core: &Core, desired: &DesiredState) {
+    match core.tenants.keep_desired(desired) {
+        Ok(true) => {
+            info!(tenant.id = %desired.tenant, revision = desired.revision,
+                    "a desired state is in force");
+            core.confirm.notify_one();
+            core.upkeep.notify_one();
+            core.kill.notify_one();
+        }
+        Ok(false) => {}
+        // Not confirmed, so the kernel sends it again.
+        Err(failure) => error!(error = &failure as &dyn std::error::Error,
+                tenant.id = %desired.tenant, "a desired state could not be kept"),
     }
 }

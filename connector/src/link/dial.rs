@@ -54,6 +54,7 @@ pub(crate) async fn run(core: Arc<Core>, mut dial: Dial) {
             Err(LinkError::Certificate) => recovered(&core, &dial, &mut recovery).await,
             other => other,
         };
+        core.trust.disconnected();
         let wait = match ended {
             Ok(Ended::Stopped) => break,
             Ok(Ended::Again) => {
@@ -91,8 +92,8 @@ async fn session(
     core: &Arc<Core>,
     stream: ClientStream,
     dial: &mut Dial,
-) -> Result<Ended, LinkError> {
     backoff: &mut Backoff,
+) -> Result<Ended, LinkError> {
     let mut session = Session::open(core, stream).await?;
     let opened = Instant::now();
     let ended = session.serve(&mut dial.orders, &mut dial.stop).await;

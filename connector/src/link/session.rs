@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use provost_certs::ClientStream;
 use provost_protocol::{
-    ContractVersion, CorrelationId,
+    Code, ContractVersion, CorrelationId,
     frame::FRAME_BYTES_MAX,
     wire::{
         Answer, ClientMessage, Goodbye, Heartbeat, Operation, Outcome, Request, ServerMessage,
@@ -42,6 +42,18 @@ pub(super) enum Ended {
     },
 }
 
+/// Where the session stands towards a new certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Renewal {
+    /// It shows the one in use.
+    None,
+    /// There is another: after the next answered beat the session begins anew, so that no beat is
+    /// missed.
+    Waits,
+    /// What was asked is still answered, then it begins anew.
+    Drains,
+}
+
 /// One session.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
@@ -52,8 +64,25 @@ pub(super) struct Session<'a> {
     in_flight_max: usize,
     beat_at: Instant,
     goodbye: Option<Duration>,
+    renewal: Renewal,
     /// Version and capabilities, as Hello said them.
     said: (String, Vec<String>),
+}
+
+impl Renewal {
+    const fn or_waits(self) -> Self {
+        match self {
+            Self::None | Self::Waits => Self::Waits,
+            Self::Drains => Self::Drains,
+        }
+    }
+
+    const fn after_a_beat(self) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Waits | Self::Drains => Self::Drains,
+        }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -97,6 +126,7 @@ impl<'a> Session<'a> {
             // The first beat makes a registered runtime active; dialling was spread already.
             beat_at: Instant::now(),
             goodbye: None,
+            renewal: Renewal::None,
             said,
         };
         session.welcome(welcome).await?;
@@ -129,13 +159,22 @@ impl<'a> Session<'a> {
             if let Some(retry_after) = self.goodbye.filter(|_| self.pending.len() == 0) {
                 return Ok(Ended::Goodbye { retry_after });
             }
-            let asking = self.goodbye.is_none() && self.pending.len() < self.in_flight_max;
+            if self.renewal == Renewal::Drains && self.pending.len() == 0 {
+                self.leave("the runtime shows a new certificate").await;
+                return Ok(Ended::Again);
+            }
+            let asking = self.goodbye.is_none()
+                && self.renewal != Renewal::Drains
+                && self.pending.len() < self.in_flight_max;
             let late = self.pending.deadline();
             tokio::select! {
                 biased;
                 () = super::dial::stopped(stop) => {
                     self.leave("the connector stops").await;
                     return Ok(Ended::Stopped);
+                }
+                () = core.identity.renewed.notified() => {
+                    self.renewal = self.renewal.or_waits();
                 }
                 () = core.facts_changed.notified() => {
                     let hello = core.hello();
@@ -224,10 +263,15 @@ impl<'a> Session<'a> {
             Some(Waiter::Beat) => match answer.outcome {
                 Outcome::Beat(beat) => {
                     self.core.beaten();
+                    self.renewal = self.renewal.after_a_beat();
                     self.rest(beat.heartbeat_interval_ms);
                     self.tell(News::Time(beat.signed_time)).await?;
                     self.tell(News::Desired(beat.desired)).await?;
                     self.tell(News::Status(beat.status)).await
+                }
+                // It ended while the session stood: it is renewed no more, but recovered.
+                Outcome::Refused(problem) if problem.code == Code::CertificateRefused => {
+                    Err(LinkError::Certificate)
                 }
                 Outcome::Refused(problem) => {
                     warn!(code = %problem.code, detail = %problem.detail, "a heartbeat was refused");
@@ -273,8 +317,11 @@ impl<'a> Session<'a> {
     }
 
     async fn confirm(&mut self) -> Result<(), LinkError> {
-        for confirm in self.core.tenants.take_confirmations() {
+        for confirm in self.core.tenants.take_confirmations(self.core.me.tenant) {
             self.say(ClientMessage::Confirm(confirm)).await?;
+        }
+        if let Some(trusts) = self.core.trust.take_word() {
+            self.say(ClientMessage::Trusts(trusts)).await?;
         }
         Ok(())
     }

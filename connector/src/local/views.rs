@@ -13,7 +13,7 @@ use super::{
     header::id,
     refusal::{Refusal, json},
 };
-use crate::status::Status;
+use crate::status::{CertificateStatus, Status};
 
 /// Which tenant's license.
 #[derive(Debug, Deserialize)]
@@ -58,7 +58,10 @@ pub(super) async fn status(State(local): State<Local>) -> Response {
     std::future::ready(json(200, &Status::of(&local.node))).await
 }
 
-/// `GET /healthz`: whether the connector answers. Not whether the kernel does.
-pub(super) async fn healthz() -> &'static str {
-    std::future::ready("ok\n").await
+/// `GET /healthz`: whether the connector answers. Not whether the kernel does. A certificate that
+/// could not be renewed for long is a warning beside it.
+pub(super) async fn healthz(State(local): State<Local>) -> String {
+    let warning = CertificateStatus::of(&local.node).warning;
+    let warning = warning.map_or_else(String::new, |warning| format!("warning: {warning}\n"));
+    std::future::ready(format!("ok\n{warning}")).await
 }

@@ -13,4 +13,6 @@ mod renewal;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod trust;
+#[cfg(test)]
 mod world;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use provost_certs::{
-    Accepted, Acceptor, AcceptorSettings, Alpn, Authority, BindingKey, Certificates,
-    RUNTIME_TTL_MS, TlsStream, check_request,
+    Accepted, Acceptor, AcceptorSettings, Alpn, Authority, BindingKey, Certificates, Keystore,
+    RUNTIME_TTL_MS, TlsKey, TlsPair, TlsStream, check_request,
 };
 use provost_connector::{Clock, Config, Connector};
 use provost_protocol::{
@@ -18,7 +18,7 @@ use provost_protocol::{
     frame::{FRAME_BYTES_MAX, FrameDecoder},
     license::{LicenseDocument, LicenseEntitlement, OfflinePolicies, RevocationTerms, license_id},
     note::SignedTime,
-    sign::{KeyId, Signer},
+    sign::{CertificateIssuer, KeyId, Signer},
     token::EnrolmentToken,
     wire::*,
 };
@@ -41,6 +41,8 @@ pub(crate) struct World {
     listener: TcpListener,
     cnf: Mutex<[u8; 32]>,
     pub(crate) log: KernelLog,
+    /// What it says when it is asked which roots to trust.
+    pub(crate) roots: Mutex<Vec<String>>,
 }
 
 impl World {
@@ -58,6 +60,7 @@ impl World {
             data,
             _ca: ca,
             acceptor: Acceptor::new(settings, now()).unwrap(),
+            roots: Mutex::new(vec![authority.root_pem()]),
             authority,
             key: BindingKey::generate().unwrap(),
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
@@ -74,6 +77,13 @@ impl World {
         let (enrolled, _) = tokio::join!(enrolling, world.answer_enrolment(true));
         assert_eq!(enrolled.unwrap().runtime_id, runtime());
         world
+    }
+
+    /// The roots to trust, under their name.
+    pub(crate) fn bundle(&self) -> TrustBundle {
+        let roots = self.roots.lock().unwrap().clone();
+        let id = provost_certs::TrustBundle::from_roots(&roots).unwrap().id();
+        TrustBundle { id, roots }
     }
 
     pub(crate) fn token(&self) -> String {
@@ -122,10 +132,38 @@ impl World {
         request
     }
 
+    /// The answer to a renewal.
+    pub(crate) fn renewed(&self, csr: &[u8]) -> Outcome {
+        let whom = (tenant(), runtime());
+        let issued = self.authority.issue(csr, whom, now(), RUNTIME_TTL_MS);
+        let issued = issued.unwrap();
+        Outcome::Renewed(Renewed {
+            certificate: issued.certificate,
+            not_after: issued.not_after,
+        })
+    }
+
+    /// Puts a certificate that began so long ago into the connector's folder.
+    pub(crate) fn age(&self, ms: u64) {
+        let keystore = Keystore::open(&self.data.path().join("keys")).unwrap();
+        let key = TlsKey::generate().unwrap();
+        let csr = key.request_der().unwrap();
+        let whom = (tenant(), runtime());
+        let issued = self.authority.issue(&csr, whom, now().minus_millis(ms), RUNTIME_TTL_MS);
+        let pair = TlsPair::new(key, issued.unwrap().certificate).unwrap();
+        keystore.save_pair(&pair).unwrap();
+    }
+
     pub(crate) async fn start(&self) -> Connector {
+        self.start_with(|_| {}).await
+    }
+
+    /// Starts a connector whose configuration differs.
+    pub(crate) async fn start_with(&self, change: impl FnOnce(&mut Config)) -> Connector {
         let mut config = Config::new(self.data.path());
         config.listen = "127.0.0.1:0".parse().unwrap();
         config.disk_free_bytes_min = 0;
+        change(&mut config);
         Connector::start_at(config, Clock::system()).await.unwrap()
     }
 
@@ -138,8 +176,10 @@ impl World {
     pub(crate) async fn hello(&self) -> (Peer, Hello) {
         let accepted = self.accepted().await;
         assert_eq!(accepted.alpn, Alpn::Provost1);
-        assert_eq!(accepted.identity.unwrap().runtime, runtime());
+        let identity = accepted.identity.unwrap();
+        assert_eq!(identity.runtime, runtime());
         let mut peer = Peer {
+            serial: identity.serial,
             stream: accepted.stream,
             frames: FrameDecoder::new(FRAME_BYTES_MAX),
         };
@@ -155,15 +195,9 @@ impl World {
         peer.say(ServerMessage::Welcome(Welcome {
             version: "v0.2".to_owned(),
             generation,
-        self.start_with(|_| {}).await
-    }
-
-    /// Starts a connector whose configuration differs.
-    pub(crate) async fn start_with(&self, change: impl FnOnce(&mut Config)) -> Connector {
             status: RuntimeStatus::Active,
             policies: WirePolicies {
                 security_level: SecurityLevel::Standard,
-        change(&mut config);
                 data_residency: None,
                 heartbeat_interval_ms: 30_000,
                 grace_ms: 90_000,
@@ -231,6 +265,8 @@ impl World {
 
 /// The kernel's end of one session.
 pub(crate) struct Peer {
+    /// Of the certificate that the connector showed.
+    pub(crate) serial: String,
     stream: TlsStream,
     frames: FrameDecoder,
 }
@@ -296,6 +332,8 @@ impl Peer {
                             .collect(),
                     ),
                     Operation::Checkpoint { held } => world.log.answer(world, held),
+                    Operation::Renew { csr } => world.renewed(&csr),
+                    Operation::TrustBundle => Outcome::TrustBundle(world.bundle()),
                     Operation::Check(_) | Operation::Resolve(_) => {
                         panic!("the kernel is asked what the connector should know")
                     }

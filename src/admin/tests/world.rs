@@ -11,7 +11,10 @@ use http_body_util::BodyExt as _;
 use provost_actors::{
     Directory, House, Meta, Random as _, SeededRandom, Spawner, SystemClock, TimeNote,
 };
-use provost_certs::{Certificates, Ed25519Key};
+use provost_certs::{
+    Acceptor, AcceptorSettings, Authority, Certificates, Ed25519Key, HANDSHAKE_DEADLINE, RootSet,
+    Roots,
+};
 use provost_kernel::{
     Command,
     command::{CreateTenant, Enroll},
@@ -29,7 +32,8 @@ use tokio::task::LocalSet;
 use tower::ServiceExt as _;
 
 use crate::{
-    admin::{AdminContext, Enrolment, OnRevoked, Readiness, key::AdminKey, router, view::Keys},
+    admin::{AdminContext, Enrolment, OnRevoked, Readiness, key::AdminKey, router},
+    ca::{Ca, CaParts},
     config::Limits,
     telemetry::Metrics,
 };
@@ -45,6 +49,7 @@ pub(super) struct World {
     pub(super) revoked: Arc<Mutex<Vec<Revoked>>>,
     directory: Directory,
     random: SeededRandom,
+    _data: tempfile::TempDir,
 }
 
 /// What was answered.
@@ -99,10 +104,14 @@ impl World {
         let draining = Arc::new(AtomicBool::new(false));
         let revoked = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&revoked);
-        let hear = move |tenant: TenantId, runtime: RuntimeId, serials: &[String]| {
-            let one: Revoked = (tenant.to_string(), runtime.to_string(), serials.to_vec());
-            told.lock().unwrap().push(one);
+        let hear = move |tenant: TenantId, runtimes: &[(RuntimeId, Vec<String>)]| {
+            for (runtime, serials) in runtimes {
+                let one: Revoked = (tenant.to_string(), runtime.to_string(), serials.clone());
+                told.lock().unwrap().push(one);
+            }
         };
+        let data = tempfile::tempdir().unwrap();
+        let ca = ca(data.path(), internal, &directory);
         let context = AdminContext {
             directory: directory.clone(),
             internal_tenant: internal,
@@ -111,13 +120,9 @@ impl World {
             metrics: Metrics::detached(),
             enrolment: Enrolment {
                 addr: "kernel.example:7443".to_owned(),
-                root_sha256: [0xab; 32],
             },
-            keys: Keys {
-                keys: Vec::new(),
-                root_pem: String::new(),
-                root_sha256: "ab".repeat(32),
-            },
+            keys: Vec::new(),
+            ca,
             readiness: Readiness::of_store(backend, internal),
             disk: crate::daemon::disk::DiskStatus::default(),
             draining: Arc::clone(&draining),
@@ -132,6 +137,7 @@ impl World {
             revoked,
             directory,
             random,
+            _data: data,
         }
     }
 
@@ -271,6 +277,35 @@ fn key() -> Ed25519Key {
     Ed25519Key::create(&dir.path().join("k")).unwrap()
 }
 
+/// A certificate authority that lets nobody in, for there is no port.
+fn ca(data: &std::path::Path, internal: TenantId, directory: &Directory) -> Arc<Ca> {
+    let house = Arc::clone(directory.house());
+    let now = house.clock.now();
+    let install = InstallId::from_parts(Timestamp::EPOCH, [1; 10]);
+    let authority = Arc::new(Authority::create(data, install, now).unwrap());
+    let settings = AcceptorSettings {
+        authority: Arc::clone(&authority),
+        names: Vec::new(),
+        standing: Arc::clone(&house.standing),
+        handshake_deadline: HANDSHAKE_DEADLINE,
+    };
+    let set = RootSet::single(authority).unwrap();
+    Arc::new(Ca::new(CaParts {
+        data_dir: data.to_owned(),
+        internal,
+        roots: Arc::new(Roots::new(set)),
+        acceptor: Acceptor::new(settings, now).unwrap(),
+        house,
+    }))
+}
+
+/// An authority whose folder is gone.
+fn authority() -> Authority {
+    let dir = tempfile::tempdir().unwrap();
+    let install = InstallId::from_parts(Timestamp::EPOCH, [1; 10]);
+    Authority::create(dir.path(), install, Timestamp::EPOCH).unwrap()
+}
+
 /// What every actor shares, over a store.
 pub(crate) fn house(backend: Arc<dyn Backend>) -> House {
     House {
@@ -280,8 +315,9 @@ pub(crate) fn house(backend: Arc<dyn Backend>) -> House {
         license_signer: Arc::new(key()),
         checkpoint_signer: Arc::new(key()),
         standing: Arc::new(Certificates::new()),
+        issuer: Arc::new(authority()),
         install: InstallId::from_parts(Timestamp::EPOCH, [1; 10]),
-        trust_bundle: "bundle".to_owned(),
+        trust_bundle: "bundle".into(),
         region: None,
         time_note: TimeNote::default(),
     }

@@ -16,6 +16,10 @@ impl Answer {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = response.text().await.unwrap();
+        Self::of(status, headers, text)
+    }
+
+    pub(crate) fn of(status: u16, headers: reqwest::header::HeaderMap, text: String) -> Self {
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
         Self {
             status,

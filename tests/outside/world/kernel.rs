@@ -131,7 +131,7 @@ impl Kernel {
              [admin]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nformat = \"json\"\n\
              [limits]\nadmin_requests_per_second = 100000\nadmin_burst = 100000\n\
-             {}",
+             {rates}{}",
             self.start.config, self.start.limits
         );
         fs::write(&config, text).unwrap();
