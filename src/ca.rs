@@ -177,7 +177,9 @@ async fn rotation(
     backend: &dyn Backend,
     internal: TenantId,
 ) -> Result<Option<RotationRecord>, ReadError> {
-    let found = backend.entities(internal, vec![EntityKey::Rotation]).await?;
+    let found = backend
+        .entities(internal, vec![EntityKey::Rotation])
+        .await?;
     let entity = found.into_iter().find_map(|(_, entity)| entity);
     Ok(match entity.as_deref() {
         Some(Entity::Rotation(record)) => Some(RotationRecord::clone(record)),
@@ -185,10 +187,7 @@ async fn rotation(
     })
 }
 
-fn open(
-    dir: &std::path::Path,
-    record: Option<&RotationRecord>,
-) -> Result<RootSet, AuthorityError> {
+fn open(dir: &std::path::Path, record: Option<&RotationRecord>) -> Result<RootSet, AuthorityError> {
     let Some(record) = record else {
         return RootSet::single(Arc::new(Authority::open(dir)?));
     };

@@ -10,11 +10,13 @@ mod backup;
 mod client;
 mod exit;
 mod grant;
+mod key;
 mod license;
 mod local;
 mod meter;
 mod output;
 mod provider;
+mod revoke;
 mod runtime;
 mod store;
 mod table;
@@ -75,6 +77,8 @@ enum Command {
     Grant(Printing<Asking<grant::GrantCommand>>),
     /// Identity providers: who vouches for a tenant's people
     Provider(Printing<Asking<provider::ProviderCommand>>),
+    /// Keys: the certificate authority and its rotation
+    Key(Printing<Asking<key::KeyCommand>>),
     /// Licenses: what a runtime goes on with when the kernel is away
     License(Printing<license::LicenseGroup>),
     /// A tenant's log, and the evidence that it is what it was
@@ -144,6 +148,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Runtime(asked) => asked.run(Asking::run),
         Command::Grant(asked) => asked.run(Asking::run),
         Command::Provider(asked) => asked.run(Asking::run),
+        Command::Key(asked) => asked.run(Asking::run),
         Command::License(asked) => asked.run(license::run),
         Command::Audit(asked) => asked.run(audit::run),
         Command::Backup(asked) => asked.run(backup::run),

@@ -6,7 +6,7 @@ use provost_protocol::{RuntimeId, Timestamp};
 
 use crate::{
     command::ConfirmTrust,
-    desired::{CONFIRMATIONS_MAX, CONFIRM_EVERY_MS},
+    desired::{CONFIRM_EVERY_MS, CONFIRMATIONS_MAX},
 };
 
 /// Gathers the words of one tenant's runtimes. Volatile: after a crash, connectors say it again
@@ -88,6 +88,9 @@ mod tests {
         words.add(runtime(1), "a", Timestamp::EPOCH);
         words.add(runtime(2), "b", Timestamp::EPOCH);
         let taken = words.take(Timestamp::EPOCH).unwrap();
-        assert_eq!((taken.bundle.as_str(), taken.runtimes), ("b", vec![runtime(2)]));
+        assert_eq!(
+            (taken.bundle.as_str(), taken.runtimes),
+            ("b", vec![runtime(2)])
+        );
     }
 }

@@ -224,9 +224,7 @@ async fn not_reached(
     if live.as_ref().is_some_and(|live| live.connected) {
         return Ok(None);
     }
-    let license = admin
-        .entity(tenant, EntityKey::License(record.id))
-        .await?;
+    let license = admin.entity(tenant, EntityKey::License(record.id)).await?;
     let mut certain_by = match license.as_deref() {
         Some(Entity::License(head)) => head.expiry.plus_millis(head.grace_ms),
         _ => admin.now(),

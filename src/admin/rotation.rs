@@ -269,7 +269,10 @@ async fn within<T>(walk: impl Future<Output = Result<T, Refusal>>) -> Result<T, 
 
 impl From<CaError> for Refusal {
     fn from(error: CaError) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "the certificate authority cannot be used");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the certificate authority cannot be used"
+        );
         Self::new(Code::Internal, "the certificate authority cannot be used")
     }
 }

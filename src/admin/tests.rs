@@ -1,7 +1,9 @@
 //! The admin API over real actors and a store in memory, asked as HTTP.
 
 mod bad;
+mod directives;
 mod evidence;
+mod rotation;
 pub(crate) mod world;
 
 use serde_json::json;

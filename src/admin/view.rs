@@ -1,8 +1,10 @@
 //! What the admin API answers. The command line reads these same types. No secret stands in any
 //! but the two that answer what was just created, once.
 
+mod directives;
 mod evidence;
 mod install;
+mod trust;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -23,8 +25,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::{
+    directives::{Copies, DirectedLimit, Directives, Killed, SeenCopy},
     evidence::{Checkpoint, InclusionProof},
     install::{AdminKey, AdminKeyCreated, Disk, FleetCount, Keys, PublicKey, Status},
+    trust::{Adoption, Ca, CaRuntime, NotReached, Revocation, Rotated, RuntimeRevoked},
 };
 use super::body::LimitValue;
 
@@ -110,6 +114,12 @@ pub struct Runtime {
     pub enrolled: Timestamp,
     pub activated: Option<Timestamp>,
     pub confirmed_revision: u64,
+    /// Whether every check is denied by an operator's word; absent while it is not.
+    pub killed: Option<Killed>,
+    /// What an operator narrowed it to, for its own tenant.
+    pub limits: Vec<DirectedLimit>,
+    /// An alarm: copies of it that were seen alive; absent where none were, or it was resolved.
+    pub copies: Option<Copies>,
     /// What is known of it in memory; absent while nothing was heard of it.
     pub live: Option<Live>,
 }
@@ -149,6 +159,9 @@ impl Runtime {
             enrolled: record.enrolled,
             activated: record.activated,
             confirmed_revision: record.confirmed_revision,
+            killed: None,
+            limits: Vec::new(),
+            copies: None,
             live: live.map(|live| Live {
                 liveness: live.liveness,
                 health: live.health,
@@ -159,6 +172,17 @@ impl Runtime {
                 metrics: live.metrics,
             }),
         }
+    }
+}
+
+impl Runtime {
+    /// The same, with what operators direct it to be and the copies of it that were noticed.
+    #[must_use]
+    pub fn with(mut self, directives: Directives, copies: Option<Copies>) -> Self {
+        self.killed = directives.killed;
+        self.limits = directives.limits;
+        self.copies = copies;
+        self
     }
 }
 

@@ -67,7 +67,10 @@ impl Seen {
 
 impl Fleet {
     /// Counts everybody; `issued_before` says which certificates count as old ones.
-    pub(crate) async fn count(&self, issued_before: Option<Timestamp>) -> Result<Counted, ReadError> {
+    pub(crate) async fn count(
+        &self,
+        issued_before: Option<Timestamp>,
+    ) -> Result<Counted, ReadError> {
         let mut counted = Counted::default();
         let mut place = None;
         loop {

@@ -33,11 +33,7 @@ pub(super) struct RevokeAllArgs {
     reason: String,
 }
 
-pub(super) async fn one(
-    client: &Client,
-    output: &Output,
-    args: RevokeArgs,
-) -> Result<(), Failure> {
+pub(super) async fn one(client: &Client, output: &Output, args: RevokeArgs) -> Result<(), Failure> {
     let (tenant, runtime) = (args.tenant.to_string(), args.runtime.to_string());
     let runtime = ["tenants", &tenant, "runtimes", &runtime];
     let reason = args.reason;

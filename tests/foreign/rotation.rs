@@ -11,7 +11,11 @@ use crate::{
 fn believes(kernel: &Kernel, roots: &str) -> bool {
     let address = kernel.port().to_string();
     let args = ["s_client", "-connect", &address, "-CAfile", roots];
-    let args = [&args[..], &["-verify_return_error", "-verify_ip", "127.0.0.1"]].concat();
+    let args = [
+        &args[..],
+        &["-verify_return_error", "-verify_ip", "127.0.0.1"],
+    ]
+    .concat();
     let output = run("openssl", &args, b"");
     output.status.success() && String::from_utf8_lossy(&output.stdout).contains("Verification: OK")
 }
@@ -33,11 +37,18 @@ async fn openssl_finds_its_way_from_either_root_to_a_rotated_kernel() {
     assert!(!believes(&kernel, arg(&new)), "nothing is signed by it yet");
     for name in ["activate", "retire"] {
         step(name).await;
-        assert!(believes(&kernel, arg(&old)), "{name}: over the cross-signed root");
+        assert!(
+            believes(&kernel, arg(&old)),
+            "{name}: over the cross-signed root"
+        );
         assert!(believes(&kernel, arg(&new)), "{name}");
     }
 
     let cross = kernel.data().join(format!("ca-{}.cross.pem", &next[..16]));
-    let verified = output_of("openssl", &["verify", "-CAfile", arg(&old), arg(&cross)], b"");
+    let verified = output_of(
+        "openssl",
+        &["verify", "-CAfile", arg(&old), arg(&cross)],
+        b"",
+    );
     assert!(verified.trim_end().ends_with("OK"), "{verified}");
 }

@@ -35,7 +35,11 @@ async fn revoke_serial(kernel: &Kernel, runtime: &Runtime) -> Value {
 }
 
 /// An open session; gives the messages that come after Welcome until the kernel closes.
-async fn until_closed(kernel: &Kernel, runtime: &Runtime, act: impl AsyncFnOnce()) -> Vec<ServerMessage> {
+async fn until_closed(
+    kernel: &Kernel,
+    runtime: &Runtime,
+    act: impl AsyncFnOnce(),
+) -> Vec<ServerMessage> {
     let tls = runtime.tls(kernel, Alpn::Provost1);
     let mut stream = tls
         .connect(&kernel.port().to_string(), WITHIN)
@@ -85,7 +89,10 @@ async fn a_revoked_certificate_closes_its_session_and_its_runtime_goes_on() {
     let other = kernel.runtime(&tenant, "on_prem").await;
     let said = until_closed(&kernel, &runtime, async || {
         let told = revoke_serial(&kernel, &runtime).await;
-        assert_eq!(told["status"], "active", "the runtime itself is not revoked");
+        assert_eq!(
+            told["status"], "active",
+            "the runtime itself is not revoked"
+        );
         assert_eq!(told["revocation"]["not_reached_count"], 0, "{told}");
     })
     .await;
@@ -95,7 +102,10 @@ async fn a_revoked_certificate_closes_its_session_and_its_runtime_goes_on() {
     assert!(is_let_in(&kernel, &other).await);
     kernel.kill();
     kernel.serve().await;
-    assert!(!is_let_in(&kernel, &runtime).await, "refused at the handshake");
+    assert!(
+        !is_let_in(&kernel, &runtime).await,
+        "refused at the handshake"
+    );
     assert!(is_let_in(&kernel, &other).await);
 }
 
@@ -112,7 +122,10 @@ async fn a_revoked_runtime_that_was_away_is_named_with_the_end_of_its_license() 
     assert!(!is_let_in(&kernel, &runtime).await);
     kernel.kill();
     kernel.serve().await;
-    assert!(!is_let_in(&kernel, &runtime).await, "refused at the handshake");
+    assert!(
+        !is_let_in(&kernel, &runtime).await,
+        "refused at the handshake"
+    );
 }
 
 #[tokio::test]
@@ -126,7 +139,9 @@ async fn every_runtime_of_a_tenant_is_revoked_by_one_word() {
     let stranger = kernel.runtime(&kernel.company().await, "on_prem").await;
     let path = format!("/v1/tenants/{tenant}/runtimes/revoke");
     let said = until_closed(&kernel, &fleet[0], async || {
-        let told = kernel.post(&path, json!({"reason": "the contract ended"})).await;
+        let told = kernel
+            .post(&path, json!({"reason": "the contract ended"}))
+            .await;
         assert_eq!(told.json["runtimes"], 3);
         assert_eq!(told.json["not_reached_count"], 2, "one was connected");
     })

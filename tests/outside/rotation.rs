@@ -314,7 +314,11 @@ async fn a_rotation_stands_after_a_kill_between_any_two_of_its_steps() {
     let mut kernel = Kernel::start().await;
     let tenant = kernel.company().await;
     let runtime = kernel.runtime(&tenant, "on_prem").await;
-    for (step_name, phase) in [("prepare", "prepared"), ("activate", "activated"), ("retire", "settled")] {
+    for (step_name, phase) in [
+        ("prepare", "prepared"),
+        ("activate", "activated"),
+        ("retire", "settled"),
+    ] {
         let shown = step(&kernel, step_name, true).await;
         assert_eq!(shown["phase"], phase);
         kernel.kill();
@@ -324,10 +328,21 @@ async fn a_rotation_stands_after_a_kill_between_any_two_of_its_steps() {
             assert_eq!(again[field], shown[field], "{step_name}: {field}");
         }
     }
-    assert!(!kernel.data().join("ca.key").exists(), "the retired key is gone");
+    assert!(
+        !kernel.data().join("ca.key").exists(),
+        "the retired key is gone"
+    );
     // Of the retired root: it is not let in any more; who enrolls now is.
-    assert!(runtime.tls(&kernel, Alpn::Provost1).connect(&kernel.port().to_string(), WITHIN).await.is_ok());
-    let asked = runtime.try_send(&kernel, &runtime.checking("reports", json!({}))).await;
+    assert!(
+        runtime
+            .tls(&kernel, Alpn::Provost1)
+            .connect(&kernel.port().to_string(), WITHIN)
+            .await
+            .is_ok()
+    );
+    let asked = runtime
+        .try_send(&kernel, &runtime.checking("reports", json!({})))
+        .await;
     assert!(asked.is_err(), "{asked:?}");
 }
 
@@ -337,7 +352,10 @@ async fn a_root_that_is_given_up_leaves_nothing_behind() {
     let before = ca(&kernel).await;
     step(&kernel, "prepare", false).await;
     let aborted = step(&kernel, "abort", false).await;
-    assert_eq!((&aborted["phase"], &aborted["active"]), (&json!("settled"), &before["active"]));
+    assert_eq!(
+        (&aborted["phase"], &aborted["active"]),
+        (&json!("settled"), &before["active"])
+    );
     assert_eq!(aborted["bundle"], before["bundle"]);
     let entries = std::fs::read_dir(kernel.data()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -350,20 +368,29 @@ async fn the_command_line_takes_each_step_and_names_who_is_missing() {
     let kernel = Kernel::start().await;
     let tenant = kernel.company().await;
     let runtime = kernel.runtime(&tenant, "on_prem").await;
-    let (admin, key) = (format!("http://{}", kernel.admin_port()), kernel.data().join("admin.key"));
+    let (admin, key) = (
+        format!("http://{}", kernel.admin_port()),
+        kernel.data().join("admin.key"),
+    );
     let run = |words: &[&str]| {
         let mut all = vec!["key", "rotate", "ca"];
         all.extend(words);
         all.extend(["--admin", &admin, "--key-file", key.to_str().unwrap()]);
         let done = provost(&all);
-        (done.status.success(), String::from_utf8_lossy(&done.stdout).into_owned())
+        (
+            done.status.success(),
+            String::from_utf8_lossy(&done.stdout).into_owned(),
+        )
     };
     assert!(run(&["--prepare"]).0);
     let (_, text) = run(&["--status", "--output", "json"]);
     let status: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(status["adoption"]["missing"], 1);
     // It speaks v0.1, in which nothing can be confirmed.
-    assert_eq!(status["not_confirmed"][0]["runtime_id"], runtime.id.as_str());
+    assert_eq!(
+        status["not_confirmed"][0]["runtime_id"],
+        runtime.id.as_str()
+    );
     assert_eq!(status["not_confirmed"][0]["adoption"], "delivered");
     assert!(!run(&["--activate"]).0);
     assert!(run(&["--activate", "--force"]).0);

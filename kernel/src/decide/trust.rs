@@ -63,10 +63,7 @@ pub(super) fn rotate(state: &State, step: &RotateCa) -> Result<Vec<Event>, Rejec
     Ok(vec![event])
 }
 
-fn checked(
-    prepare: &CaRotationPrepared,
-    record: Option<&RotationRecord>,
-) -> Result<(), Rejection> {
+fn checked(prepare: &CaRotationPrepared, record: Option<&RotationRecord>) -> Result<(), Rejection> {
     for (field, hash) in [("active", &prepare.active), ("next", &prepare.next)] {
         valid::sha256_hex(field, hash)?;
     }

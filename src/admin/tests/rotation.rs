@@ -60,11 +60,16 @@ async fn a_step_waits_for_active_runtimes_and_goes_on_where_an_operator_insists(
         world.execute(&tenant, activate).await;
         let shown = world.get(&root, CA).await;
         assert_eq!(shown.body["adoption"]["missing"], 1, "{shown:?}");
-        let named = world.get(&root, &format!("{CA}/runtimes?adoption=missing")).await;
+        let named = world
+            .get(&root, &format!("{CA}/runtimes?adoption=missing"))
+            .await;
         assert_eq!(named.body["items"][0]["runtime_id"], runtime.as_str());
         let refused = world.post(&root, STEPS, json!({"step": "activate"})).await;
         assert_eq!(refused.code(), "rotation_not_adopted");
-        assert!(refused.text("detail").starts_with("1 active"), "{refused:?}");
+        assert!(
+            refused.text("detail").starts_with("1 active"),
+            "{refused:?}"
+        );
         let forced = json!({"step": "activate", "force": true});
         let forced = world.post(&root, STEPS, forced).await;
         assert_eq!(forced.body["cut_off"], 1, "{forced:?}");
@@ -84,7 +89,9 @@ async fn a_list_of_a_fleet_comes_in_pages_that_leave_nobody_out() {
             for _ in 0..3 {
                 let runtime = world.runtime(&tenant, "on_prem").await;
                 let id = runtime.parse().unwrap();
-                world.execute(&tenant, Command::Activate { runtime: id }).await;
+                world
+                    .execute(&tenant, Command::Activate { runtime: id })
+                    .await;
                 expected.push(runtime);
             }
         }
@@ -94,7 +101,11 @@ async fn a_list_of_a_fleet_comes_in_pages_that_leave_nobody_out() {
             let page = world.get(&root, &path).await;
             let items = page.body["items"].as_array().unwrap();
             assert!(items.len() <= 2);
-            found.extend(items.iter().map(|one| one["runtime_id"].as_str().unwrap().to_owned()));
+            found.extend(
+                items
+                    .iter()
+                    .map(|one| one["runtime_id"].as_str().unwrap().to_owned()),
+            );
             match page.body["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&page%5Bcursor%5D={next}"),
                 None => break,

@@ -1,8 +1,6 @@
 //! What is shown of the certificate authority, of trust in it, and of who was shut out.
 
-use provost_protocol::{
-    ContractVersion, RuntimeId, TenantId, Timestamp, entity::RuntimeStatus,
-};
+use provost_protocol::{ContractVersion, RuntimeId, TenantId, Timestamp, entity::RuntimeStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

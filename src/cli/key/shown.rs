@@ -32,7 +32,10 @@ impl Shown for view::Ca {
             fields.push(("confirmed", of(adoption.confirmed)));
             fields.push(("missing", of(adoption.missing)));
             if adoption.delivered > 0 {
-                let text = format!("{} of those speak v0.1 and cannot confirm", adoption.delivered);
+                let text = format!(
+                    "{} of those speak v0.1 and cannot confirm",
+                    adoption.delivered
+                );
                 fields.push(("", text));
             }
             if self.old.is_some() {
@@ -45,7 +48,13 @@ impl Shown for view::Ca {
 }
 
 impl Shown for view::CaRuntime {
-    const HEADINGS: &[&str] = &["tenant", "runtime", "adoption", "last seen", "certificate ends"];
+    const HEADINGS: &[&str] = &[
+        "tenant",
+        "runtime",
+        "adoption",
+        "last seen",
+        "certificate ends",
+    ];
 
     fn row(&self, now: Timestamp) -> Vec<String> {
         let never = || if self.lost { "lost" } else { "-" }.to_owned();

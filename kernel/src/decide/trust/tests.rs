@@ -135,7 +135,10 @@ fn no_step_is_taken_out_of_turn() {
         assert!(phase(log.rotate(step)), "activated");
     }
     log.rotate(retire(0, false)).unwrap();
-    assert!(phase(log.rotate(prepare("a1", "c3"))), "of a root that is gone");
+    assert!(
+        phase(log.rotate(prepare("a1", "c3"))),
+        "of a root that is gone"
+    );
 }
 
 #[test]
@@ -210,5 +213,8 @@ fn a_whole_tenant_is_revoked_a_page_at_a_time_and_again_without_an_event() {
     assert_eq!(log.run(revoke(&runtimes)), Ok(0));
     let max = usize::try_from(REVOKED_AT_ONCE_MAX).unwrap();
     let many = vec![runtimes[0]; max + 1];
-    assert!(matches!(log.run(revoke(&many)), Err(Rejection::TooMany { .. })));
+    assert!(matches!(
+        log.run(revoke(&many)),
+        Err(Rejection::TooMany { .. })
+    ));
 }
