@@ -66,31 +66,27 @@ async fn measure_herd(
     house: &mut House,
     crowd: &mut Crowd,
 ) -> anyhow::Result<Vec<Figure>> {
-    let (mut bare, mut ours) = (Duration::ZERO, Duration::ZERO);
-    let mut failures = 0;
-    // Everybody is active before the first restart.
+    let rounds = if run.short { 1 } else { ROUNDS };
+    // The floor before and after, not between: whoever is away for that long is rightly lost.
+    let mut bare = bare_dial(house, crowd).await?;
     crowd.aim(&house.port()).await?;
     crowd.dial().await?;
-    let rounds = if run.short { 1 } else { ROUNDS };
+    let before = lost(house).await?;
+    let (mut ours, mut failures) = (Duration::ZERO, 0);
     for _ in 0..rounds {
         house.restart(Budgets::Wide).await?;
         crowd.aim(&house.port()).await?;
         let (took, failed) = crowd.dial().await?;
         ours += took;
         failures += failed;
-        let floor = house.floor(Kind::Accept).await?;
-        crowd.aim(&floor.port()).await?;
-        bare += crowd.dial().await?.0;
-        crowd.aim(&house.port()).await?;
-        floor.worker.stop().await?;
     }
-    // All together once more, and long enough that whoever was thought lost is in the log.
-    house.restart(Budgets::Wide).await?;
-    crowd.aim(&house.port()).await?;
-    crowd.dial().await?;
+    // Long enough that whoever was thought lost is in the log.
     tokio::time::sleep(if run.short { SETTLE } else { A_GRACE }).await;
     let standing = crowd.standing().await?;
-    let lost = lost(house).await?;
+    let lost = lost(house).await? - before;
+    for _ in 1..rounds {
+        bare += bare_dial(house, crowd).await?;
+    }
     let all = to_f64(u64::try_from(crowd.size * rounds)?);
     let name = format!("{} runtimes active again after a kill", crowd.size);
     let rate = Figure::new(name, all / ours.as_secs_f64(), "/s");
@@ -110,6 +106,16 @@ async fn measure_herd(
         .at_least(to_f64(u64::try_from(crowd.size)?)),
         Figure::new("falsely lost", to_f64(lost), "runtimes").at_most(0.0),
     ])
+}
+
+/// How long it takes until all stand at a bare accept loop.
+async fn bare_dial(house: &House, crowd: &mut Crowd) -> anyhow::Result<Duration> {
+    let floor = house.floor(Kind::Accept).await?;
+    crowd.aim(&floor.port()).await?;
+    let (took, _) = crowd.dial().await?;
+    crowd.aim(&house.port()).await?;
+    floor.worker.stop().await?;
+    Ok(took)
 }
 
 /// How many runtimes the logs call lost.

@@ -72,7 +72,10 @@ pub(super) async fn heartbeats(run: &Run, house: &House) -> anyhow::Result<Vec<F
     let watched = if run.short { run.rate_for } else { WATCHED };
     measured.figure.run(watched, COUNTS).await?;
     let written = process::written(house.pid()?)? - before;
-    anyhow::ensure!(quiet, "the daemon writes on with nothing to do: nothing can be said of beats");
+    anyhow::ensure!(
+        quiet,
+        "the daemon writes on with nothing to do: nothing can be said of beats"
+    );
     let name = format!("bytes written in {} s of heartbeats", watched.as_secs());
     figures.push(Figure::new(name, to_f64(written), "bytes").at_most(0.0));
     measured.figure.stop().await?;
