@@ -83,6 +83,7 @@ impl World {
         let mut filler = Filler {
             store: &store,
             under_way: VecDeque::new(),
+            events: 0,
         };
         let filled = runtime.block_on(async {
             for number in 0..plan.tenants {
@@ -197,7 +198,9 @@ fn feature_text(number: usize) -> String {
 /// Whoever hands logs to the store.
 struct Filler<'a> {
     store: &'a Store,
-    under_way: VecDeque<Pending<Result<(), AppendError>>>,
+    under_way: VecDeque<(usize, Pending<Result<(), AppendError>>)>,
+    /// In all that is under way.
+    events: usize,
 }
 
 impl Filler<'_> {
@@ -206,25 +209,28 @@ impl Filler<'_> {
         let mut expected = 0;
         while !events.is_empty() {
             let rest = events.split_off(events.len().min(APPEND_EVENTS));
-            let count = u64::try_from(events.len())?;
-            if self.under_way.len() >= UNDER_WAY_MAX
-                && let Some(oldest) = self.under_way.pop_front()
+            let count = events.len();
+            while self.events + count > UNDER_WAY_MAX
+                && let Some((done, oldest)) = self.under_way.pop_front()
             {
                 oldest.await?;
+                self.events -= done;
             }
-            self.under_way.push_back(self.store.append(Append {
+            let append = self.store.append(Append {
                 tenant,
                 expected,
                 events,
-            }));
-            expected += count;
+            });
+            self.under_way.push_back((count, append));
+            self.events += count;
+            expected += u64::try_from(count)?;
             events = rest;
         }
         Ok(())
     }
 
     async fn finish(&mut self) -> anyhow::Result<()> {
-        while let Some(append) = self.under_way.pop_front() {
+        while let Some((_, append)) = self.under_way.pop_front() {
             append.await?;
         }
         Ok(())
@@ -247,5 +253,5 @@ const QUESTIONS: usize = 120;
 /// Events of one append: half a MiB at most.
 const APPEND_EVENTS: usize = 256;
 
-/// Whole groups for the journal, and far below what its queue takes.
-const UNDER_WAY_MAX: usize = 128;
+/// Events: whole groups for the journal, and half of what its queue takes.
+const UNDER_WAY_MAX: usize = 4_096;
