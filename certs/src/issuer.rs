@@ -91,7 +91,10 @@ mod tests {
         long.resize(CSR_DER_MAX + 1, 0);
         for csr in [&b"no request"[..], &long, &[]] {
             let refused = authority.requested_key(csr);
-            assert!(matches!(refused, Err(IssueError::Request(_))), "{refused:?}");
+            assert!(
+                matches!(refused, Err(IssueError::Request(_))),
+                "{refused:?}"
+            );
         }
     }
 }

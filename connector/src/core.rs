@@ -27,8 +27,7 @@ pub(crate) use news::{News, obey};
 
 use crate::{
     durable::Kept, evidence::Evidence, floor::Floor, identity::Identity, link::LinkState,
-    resolves::Resolves,
-    spool::Spool, tenants::Tenants, trust::Trust,
+    resolves::Resolves, spool::Spool, tenants::Tenants, trust::Trust,
 };
 
 /// Who this runtime is, as enrolled.

@@ -37,7 +37,12 @@ pub(crate) async fn exchange<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let talk = async { Talk::begin(stream, deadline).await?.ask(request, deadline).await };
+    let talk = async {
+        Talk::begin(stream, deadline)
+            .await?
+            .ask(request, deadline)
+            .await
+    };
     timeout(deadline, talk)
         .await
         .map_err(|_| ExchangeError::Deadline(deadline))?

@@ -111,7 +111,9 @@ impl Identity {
         let held = self.held();
         if now > held.not_after {
             let end = held.not_after;
-            return Some(format!("the certificate ended at {end}: recovery is needed"));
+            return Some(format!(
+                "the certificate ended at {end}: recovery is needed"
+            ));
         }
         (now >= held.worrying()).then(|| {
             let end = held.not_after;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
 use provost_certs::{
-    ConnectError, KeystoreError, RecoveryError, RecoveryTls, Recovering, TlsKey, make_recovery,
+    ConnectError, KeystoreError, Recovering, RecoveryError, RecoveryTls, TlsKey, make_recovery,
 };
 use provost_protocol::{
     Code, Problem,

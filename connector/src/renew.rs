@@ -86,7 +86,10 @@ async fn renew(node: &Node) -> Result<Held, RenewError> {
     let csr = key.request_der().map_err(|_| RenewError::Key)?;
     let asked = Operation::Renew { csr };
     let correlation = node.correlation();
-    let answer = node.link.call(node.core.me.tenant, correlation, asked).await?;
+    let answer = node
+        .link
+        .call(node.core.me.tenant, correlation, asked)
+        .await?;
     let Renewed { certificate, .. } = match answer {
         Outcome::Renewed(renewed) => renewed,
         Outcome::Refused(problem) => {

@@ -185,11 +185,9 @@ fn admitted(
 }
 
 fn level(state: &State) -> SecurityLevel {
-    state
-        .tenant()
-        .map_or(SecurityLevel::Enterprise, |tenant| {
-            tenant.policies.security_level
-        })
+    state.tenant().map_or(SecurityLevel::Enterprise, |tenant| {
+        tenant.policies.security_level
+    })
 }
 
 /// A week: a runtime that is switched off over a few days comes back by itself, and one that is

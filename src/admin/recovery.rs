@@ -20,8 +20,7 @@ pub(super) const ROUTES: &[Route] = &[Route {
     answer: (200, "Runtime"),
     query: &[],
     handler: |admin, call| {
-        let command =
-            |runtime, reason| Command::AllowRecovery(AllowRecovery { runtime, reason });
+        let command = |runtime, reason| Command::AllowRecovery(AllowRecovery { runtime, reason });
         Box::pin(change(admin, call, Act::Govern, command))
     },
 }];

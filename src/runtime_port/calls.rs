@@ -398,7 +398,10 @@ impl Asked {
         }
         let request: RenewRequest = body::parse(bytes, BODY_MAX)?;
         let csr = STANDARD.decode(&request.csr).map_err(|_| {
-            Problem::new(Code::CsrRefused, "csr: not standard base64 of a request's DER")
+            Problem::new(
+                Code::CsrRefused,
+                "csr: not standard base64 of a request's DER",
+            )
         })?;
         match self.call(Operation::Renew { csr }).await? {
             Outcome::Renewed(renewed) => Ok(Json(NewCertificate {

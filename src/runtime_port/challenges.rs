@@ -93,7 +93,11 @@ mod tests {
             nonce
         };
         let given = (0..20_000)
-            .filter(|n| challenges.give(nonce(*n), whom(1), Timestamp::EPOCH).is_some())
+            .filter(|n| {
+                challenges
+                    .give(nonce(*n), whom(1), Timestamp::EPOCH)
+                    .is_some()
+            })
             .count();
         assert_eq!(given, CHALLENGES_MAX);
         let later = Timestamp::EPOCH.plus_millis(CHALLENGE_MS);

@@ -115,7 +115,10 @@ async fn recovered(
     let checked = check_recovery(&request, exporter).map_err(|error| malformed(&error))?;
     let house = port.gateway.directory().house();
     let whom = (request.tenant_id, request.runtime_id);
-    if !port.challenges.take(&checked.nonce, whom, house.clock.now()) {
+    if !port
+        .challenges
+        .take(&checked.nonce, whom, house.clock.now())
+    {
         return Err(refused());
     }
     drop(signing);
@@ -144,7 +147,13 @@ impl Recovering<'_> {
         for _ in 0..ROUNDS {
             let state = tenant.look(renewal_needs(runtime)).await;
             let state = state.map_err(|error| error.problem())?;
-            match recover(&state, runtime, counter, &self.key_sha256, house.clock.now()) {
+            match recover(
+                &state,
+                runtime,
+                counter,
+                &self.key_sha256,
+                house.clock.now(),
+            ) {
                 Renewal::Again(last) => {
                     return Ok(NewCertificate {
                         certificate: last.certificate,

@@ -228,7 +228,9 @@ mod tests {
     #[test]
     fn a_hundred_are_let_in_at_once_from_everywhere() {
         let strangers = strangers();
-        let let_in = (0..1_000).filter(|n| strangers.admit(v4(*n)).is_ok()).count();
+        let let_in = (0..1_000)
+            .filter(|n| strangers.admit(v4(*n)).is_ok())
+            .count();
         assert!((100..=110).contains(&let_in), "{let_in}");
     }
 
@@ -236,7 +238,9 @@ mod tests {
     fn a_network_of_ipv6_is_one_address() {
         let strangers = strangers();
         let host = |n: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, n));
-        let let_in = (0..50).filter(|n| strangers.admit(host(*n)).is_ok()).count();
+        let let_in = (0..50)
+            .filter(|n| strangers.admit(host(*n)).is_ok())
+            .count();
         assert_eq!(let_in, 10);
         let other = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 1));
         assert!(strangers.admit(other).is_ok());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::SendRequest;
 use provost_certs::{
-    BindingKey, Keystore, RecoveryTls, Recovering, TlsKey, TrustBundle, make_recovery, make_request,
+    BindingKey, Keystore, Recovering, RecoveryTls, TlsKey, TrustBundle, make_recovery, make_request,
 };
 use provost_protocol::certificate::RecoveryRequest;
 use reqwest::Client;
@@ -35,12 +35,20 @@ async fn a_connector_whose_certificate_ended_comes_back_by_its_binding_key() {
         status["certificate"]["serial"],
         recovered[0]["data"]["serial"]
     );
-    assert_eq!(connector.kept("recovery.json"), json!({"counter": 1, "open": false}));
+    assert_eq!(
+        connector.kept("recovery.json"),
+        json!({"counter": 1, "open": false})
+    );
     assert!(!connector.data().join("keys/recovery.key").exists());
 
     // And again, after the next long holiday.
     connector.kill();
-    certify(&kernel, &connector, now().minus_millis(2 * HOUR_MS), HOUR_MS);
+    certify(
+        &kernel,
+        &connector,
+        now().minus_millis(2 * HOUR_MS),
+        HOUR_MS,
+    );
     connector.run();
     until("the second recovery", async || {
         let events = kernel.events(&tenant).await;
@@ -60,7 +68,10 @@ async fn an_enterprise_runtime_comes_back_by_an_operators_word_only() {
     let mut connector = ended(&kernel, &tenant).await;
     connector.run();
     until("the recovery is refused", async || {
-        connector.log().contains("recovery_needs_operator").then_some(())
+        connector
+            .log()
+            .contains("recovery_needs_operator")
+            .then_some(())
     })
     .await;
     let runtime = connector.kept("keys/enrolment.json")["runtime_id"].clone();
@@ -68,7 +79,9 @@ async fn an_enterprise_runtime_comes_back_by_an_operators_word_only() {
         "/v1/tenants/{tenant}/runtimes/{}/recovery",
         runtime.as_str().unwrap()
     );
-    kernel.post(&path, json!({"reason": "back from repair"})).await;
+    kernel
+        .post(&path, json!({"reason": "back from repair"}))
+        .await;
     connector.link("up").await;
     let kinds: Vec<Value> = kernel
         .events(&tenant)
@@ -126,7 +139,9 @@ async fn nobody_learns_which_runtimes_exist() {
             stranger.who.tenant = Uuid::now_v7().to_string().parse().unwrap();
         }),
     ] {
-        let answer = stranger.recover(&kernel, 1, &TlsKey::generate().unwrap()).await;
+        let answer = stranger
+            .recover(&kernel, 1, &TlsKey::generate().unwrap())
+            .await;
         answer.must_refuse(401, "recovery_refused");
         told.push(answer.str("detail"));
     }
@@ -148,18 +163,26 @@ async fn a_recovery_holds_on_its_own_connection_and_with_a_fresh_nonce_only() {
     let nonce = stranger.challenge(&kernel).await;
     let relayed = stranger.request(&nonce, [7; 32], 1, &key);
     let mut talk = stranger.connect(&kernel).await;
-    talk.post("/kernel/recovery", &relayed).await.must_refuse(401, "recovery_refused");
+    talk.post("/kernel/recovery", &relayed)
+        .await
+        .must_refuse(401, "recovery_refused");
     // Its nonce is spent by that.
     let exporter = talk.exporter;
     let again = stranger.request(&nonce, exporter, 1, &key);
-    talk.post("/kernel/recovery", &again).await.must_refuse(401, "recovery_refused");
+    talk.post("/kernel/recovery", &again)
+        .await
+        .must_refuse(401, "recovery_refused");
     // One that was never given.
     let made_up = stranger.request(&format!("{}=", "A".repeat(43)), exporter, 1, &key);
-    talk.post("/kernel/recovery", &made_up).await.must_refuse(401, "recovery_refused");
+    talk.post("/kernel/recovery", &made_up)
+        .await
+        .must_refuse(401, "recovery_refused");
     // A number that is not the next one.
     let nonce = stranger.challenge(&kernel).await;
     let ahead = stranger.request(&nonce, exporter, 3, &key);
-    talk.post("/kernel/recovery", &ahead).await.must_refuse(401, "recovery_refused");
+    talk.post("/kernel/recovery", &ahead)
+        .await
+        .must_refuse(401, "recovery_refused");
     // And as it should be.
     let nonce = stranger.challenge(&kernel).await;
     let good = stranger.request(&nonce, exporter, 1, &key);
@@ -172,9 +195,14 @@ async fn a_revoked_runtime_does_not_recover() {
     let tenant = kernel.company().await;
     let connector = ended(&kernel, &tenant).await;
     let stranger = Stranger::of(&kernel, &connector.data().join("keys"));
-    let path = format!("/v1/tenants/{tenant}/runtimes/{}/revoke", stranger.who.runtime);
+    let path = format!(
+        "/v1/tenants/{tenant}/runtimes/{}/revoke",
+        stranger.who.runtime
+    );
     kernel.post(&path, json!({"reason": "stolen"})).await;
-    let answer = stranger.recover(&kernel, 1, &TlsKey::generate().unwrap()).await;
+    let answer = stranger
+        .recover(&kernel, 1, &TlsKey::generate().unwrap())
+        .await;
     answer.must_refuse(401, "runtime_revoked");
 }
 
@@ -192,7 +220,12 @@ async fn strangers_are_let_in_at_a_rate_and_told_when_to_come_back() {
     for _ in 0..12 {
         answers.push(bad_enrolment(&kernel, &client).await);
     }
-    let refused = |status| answers.iter().filter(|answer| answer.status == status).count();
+    let refused = |status| {
+        answers
+            .iter()
+            .filter(|answer| answer.status == status)
+            .count()
+    };
     // A slow machine gives a place or two back meanwhile.
     assert!(refused(429) >= 1, "{answers:?}");
     assert!(refused(400) >= 10, "{answers:?}");
@@ -208,9 +241,16 @@ async fn strangers_are_let_in_at_a_rate_and_told_when_to_come_back() {
     })
     .await;
     let log = kernel.log();
-    assert_eq!(log.matches("of one address were refused within a minute").count(), 1);
+    assert_eq!(
+        log.matches("of one address were refused within a minute")
+            .count(),
+        1
+    );
     let metrics = kernel.get("/metrics").await.must(200).text;
-    assert!(metrics.contains("provost_strangers_refused_total"), "{metrics}");
+    assert!(
+        metrics.contains("provost_strangers_refused_total"),
+        "{metrics}"
+    );
 }
 
 async fn bad_enrolment(kernel: &Kernel, client: &Client) -> Answer {
@@ -228,7 +268,12 @@ async fn ended(kernel: &Kernel, tenant: &str) -> Connector {
 }
 
 fn copied(from: &Path, to: &Path) {
-    for name in ["binding.key", "enrolment.json", "root.pem", "license-keys.json"] {
+    for name in [
+        "binding.key",
+        "enrolment.json",
+        "root.pem",
+        "license-keys.json",
+    ] {
         std::fs::copy(from.join(name), to.join(name)).unwrap();
     }
 }
@@ -291,7 +336,10 @@ impl Stranger {
         counter: u64,
         key: &TlsKey,
     ) -> RecoveryRequest {
-        let who = Recovering { counter, ..self.who };
+        let who = Recovering {
+            counter,
+            ..self.who
+        };
         make_recovery(who, nonce, exporter, (&self.binding, key)).unwrap()
     }
 

@@ -16,7 +16,9 @@ async fn a_runtime_renews_over_https_and_a_revocation_ends_both_certificates() {
     let tenant = kernel.company().await;
     let mut runtime = kernel.runtime(&tenant, "on_prem").await;
     let key = TlsKey::generate().unwrap();
-    renew(&kernel, &runtime, &key).await.must_refuse(422, "invalid");
+    renew(&kernel, &runtime, &key)
+        .await
+        .must_refuse(422, "invalid");
     runtime.version = "v0.2";
     let answer = renew(&kernel, &runtime, &key).await.must(200);
     assert_eq!(
@@ -24,14 +26,16 @@ async fn a_runtime_renews_over_https_and_a_revocation_ends_both_certificates() {
         answer.json,
         "a lost answer is repeated"
     );
-    let of_pair = renew(&kernel, &runtime, &TlsKey::from_pem(&runtime.key_pem).unwrap()).await;
+    let of_pair = renew(
+        &kernel,
+        &runtime,
+        &TlsKey::from_pem(&runtime.key_pem).unwrap(),
+    )
+    .await;
     of_pair.must_refuse(422, "csr_refused");
 
-    let renewed = runtime.with_certificate(
-        &kernel,
-        key.to_pem().expose(),
-        &answer.str("certificate"),
-    );
+    let renewed =
+        runtime.with_certificate(&kernel, key.to_pem().expose(), &answer.str("certificate"));
     renewed.beat(&kernel).await.must(200);
     // The overlap: the certificate before is as good.
     runtime.beat(&kernel).await.must(200);
@@ -80,7 +84,12 @@ async fn a_connector_renews_when_it_is_due_and_misses_no_beat() {
     let token = kernel.token(&tenant, "on_prem").await;
     let mut connector = Connector::enrolled(&token, kernel.port());
     // In the second half of its life.
-    let first = certify(&kernel, &connector, now().minus_millis(15 * HOUR_MS), 24 * HOUR_MS);
+    let first = certify(
+        &kernel,
+        &connector,
+        now().minus_millis(15 * HOUR_MS),
+        24 * HOUR_MS,
+    );
     connector.run();
     connector.link("up").await;
 
@@ -135,11 +144,21 @@ async fn a_certificate_that_could_not_be_renewed_for_long_is_a_warning() {
     let tenant = kernel.company().await;
     let token = kernel.token(&tenant, "on_prem").await;
     let mut connector = Connector::enrolled(&token, "127.0.0.1:9".parse().unwrap());
-    certify(&kernel, &connector, now().minus_millis(21 * HOUR_MS), 24 * HOUR_MS);
+    certify(
+        &kernel,
+        &connector,
+        now().minus_millis(21 * HOUR_MS),
+        24 * HOUR_MS,
+    );
     connector.run();
     connector.link("down").await;
     let health = connector.try_get("/healthz").await.unwrap().must(200);
-    assert!(health.text.starts_with("ok\nwarning: the certificate ends at"), "{health:?}");
+    assert!(
+        health
+            .text
+            .starts_with("ok\nwarning: the certificate ends at"),
+        "{health:?}"
+    );
     let status = connector.try_get("/status").await.unwrap();
     let warning = status.json["certificate"]["warning"].as_str().unwrap();
     assert!(warning.contains("could not be renewed"), "{warning}");
@@ -166,7 +185,10 @@ pub(crate) fn certify(
 }
 
 pub(crate) fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    events.iter().filter(|event| event["kind"] == kind).collect()
+    events
+        .iter()
+        .filter(|event| event["kind"] == kind)
+        .collect()
 }
 
 async fn renew(kernel: &Kernel, runtime: &Runtime, key: &TlsKey) -> Answer {

@@ -80,7 +80,11 @@ impl Gateway {
                         issued: issued.map_err(refusal)?,
                     };
                     let command = Command::Renew(Box::new(command));
-                    match known.tenant.execute(command, peer.meta(correlation_id)).await {
+                    match known
+                        .tenant
+                        .execute(command, peer.meta(correlation_id))
+                        .await
+                    {
                         Ok(_) | Err(TenantError::Rejected(_)) => {}
                         Err(error) => return Err(error.problem()),
                     }

@@ -29,7 +29,11 @@ async fn a_renewed_certificate_is_in_the_log_before_it_leaves_and_is_repeated_fo
         assert_eq!(code(renew(&after, &peer, 1).await), Code::CsrRefused);
         let log = after.log(tenant_id(1)).await;
         let event = log.last().unwrap().envelope.to_bytes().unwrap();
-        assert!(String::from_utf8(event).unwrap().contains(&first.certificate));
+        assert!(
+            String::from_utf8(event)
+                .unwrap()
+                .contains(&first.certificate)
+        );
     })
     .await;
 }

@@ -27,8 +27,7 @@ use provost_protocol::{
     envelope::{ActorRef, Idempotency, Source},
     event::{ProviderKeys, ProviderSettings, Subject},
     sign::{
-        CertificateIssuer, IssueError, Issued, KeyId, PeerIdentity, Signer, Standing,
-        StandingError,
+        CertificateIssuer, IssueError, Issued, KeyId, PeerIdentity, Signer, Standing, StandingError,
     },
     verdict::Verdict,
     wire::{Beat, Check, Heartbeat, Operation, Outcome, Resolve, Resolved},

@@ -119,9 +119,7 @@ impl TlsKey {
     fn request(&self) -> Result<CertificateSigningRequest, CsrError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        params
-            .serialize_request(&self.0)
-            .map_err(|_| CsrError::Key)
+        params.serialize_request(&self.0).map_err(|_| CsrError::Key)
     }
 
     /// The SHA-256 of the public key's SPKI.

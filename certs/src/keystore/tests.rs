@@ -170,16 +170,26 @@ fn the_pair_before_is_kept_and_older_ones_are_swept() {
 fn a_damaged_or_missing_pair_gives_way_to_the_one_before_and_says_so() {
     type Damage = fn(&Path);
     let damages: [(&str, Damage); 5] = [
-        ("no pointer", |dir| fs::remove_file(dir.join("current")).unwrap()),
-        ("no folder", |dir| fs::remove_dir_all(dir.join("pair-2")).unwrap()),
-        ("no key", |dir| fs::remove_file(dir.join("pair-2/runtime.key")).unwrap()),
+        ("no pointer", |dir| {
+            fs::remove_file(dir.join("current")).unwrap()
+        }),
+        ("no folder", |dir| {
+            fs::remove_dir_all(dir.join("pair-2")).unwrap()
+        }),
+        ("no key", |dir| {
+            fs::remove_file(dir.join("pair-2/runtime.key")).unwrap()
+        }),
         ("half a certificate", |dir| {
             let path = dir.join("pair-2/runtime.pem");
             let whole = fs::read(&path).unwrap();
             fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         }),
         ("another key", |dir| {
-            fs::copy(dir.join("pair-1/runtime.key"), dir.join("pair-2/runtime.key")).unwrap();
+            fs::copy(
+                dir.join("pair-1/runtime.key"),
+                dir.join("pair-2/runtime.key"),
+            )
+            .unwrap();
         }),
     ];
     for (name, damage) in damages {
@@ -195,7 +205,11 @@ fn a_damaged_or_missing_pair_gives_way_to_the_one_before_and_says_so() {
         let (sound, fault) = keystore.sound_pair().unwrap();
         // Where only the pointer is gone, the newest whole pair is the one it named.
         let expected = if name == "no pointer" { &new } else { &old };
-        assert_eq!(sound.certificate_pem(), expected.certificate_pem(), "{name}");
+        assert_eq!(
+            sound.certificate_pem(),
+            expected.certificate_pem(),
+            "{name}"
+        );
         assert!(fault.is_some(), "{name}");
 
         keystore.save_pair(&next).unwrap();

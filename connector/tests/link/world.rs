@@ -149,7 +149,9 @@ impl World {
         let key = TlsKey::generate().unwrap();
         let csr = key.request_der().unwrap();
         let whom = (tenant(), runtime());
-        let issued = self.authority.issue(&csr, whom, now().minus_millis(ms), RUNTIME_TTL_MS);
+        let issued = self
+            .authority
+            .issue(&csr, whom, now().minus_millis(ms), RUNTIME_TTL_MS);
         let pair = TlsPair::new(key, issued.unwrap().certificate).unwrap();
         keystore.save_pair(&pair).unwrap();
     }

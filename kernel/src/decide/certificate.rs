@@ -17,11 +17,7 @@ use crate::{
     renewal::{self, Keys, Renewal, certificates_of},
 };
 
-pub(super) fn renew(
-    state: &State,
-    renew: &Renew,
-    now: Timestamp,
-) -> Result<Vec<Event>, Rejection> {
+pub(super) fn renew(state: &State, renew: &Renew, now: Timestamp) -> Result<Vec<Event>, Rejection> {
     let keys = Keys {
         requested: &renew.key_sha256,
         shown: Some(&renew.asked_with),

@@ -270,7 +270,11 @@ fn an_enterprise_runtime_recovers_once_by_an_operators_word() {
     assert_eq!(world.recover(1, 1), Err(Rejection::RecoveryNeedsOperator));
     world.allow();
     assert_eq!(world.recover(1, 1).unwrap().len(), 1);
-    assert_eq!(world.recover(1, 1), Ok(Vec::new()), "a lost answer needs none");
+    assert_eq!(
+        world.recover(1, 1),
+        Ok(Vec::new()),
+        "a lost answer needs none"
+    );
     assert_eq!(world.recover(2, 2), Err(Rejection::RecoveryNeedsOperator));
     world.allow();
     world.later(24 * HOUR_MS);

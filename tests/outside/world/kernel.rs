@@ -117,7 +117,8 @@ impl Kernel {
             None => "listen = \"127.0.0.1:0\"".to_owned(),
         };
         let advertise = self.start.advertise.as_ref();
-        let advertise = advertise.map_or_else(String::new, |addr| format!("advertise = \"{addr}\""));
+        let advertise =
+            advertise.map_or_else(String::new, |addr| format!("advertise = \"{addr}\""));
         // A test makes in a second what comes to a kernel in a day, all from one address.
         let rates = if self.start.limits.contains("enrolments_") {
             ""
