@@ -74,9 +74,8 @@ impl Strangers {
     /// 429 with when to come back.
     pub(super) fn admit(&self, address: IpAddr) -> Result<(), Problem> {
         let network = network(address);
-        if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == 0
-            || self.by_address.len() >= ADDRESSES_MAX
-        {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if asked.is_multiple_of(SWEEP_EVERY) || self.by_address.len() >= ADDRESSES_MAX {
             // An address whose rate has recovered says no more than none.
             self.by_address.retain_recent();
             self.by_address.shrink_to_fit();
