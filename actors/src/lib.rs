@@ -84,9 +84,7 @@ pub use house::{House, TimeNote};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use runtime::{BeatAnswer, LiveRuntime, Opened, Opening, RuntimeHandle};
 pub use spawner::{Arbiters, SpawnError, Spawner};
-pub use tenant::{
-    AuditItem, Executed, Guard, Meta, TenantError, TenantHandle, license_document,
-};
+pub use tenant::{AuditItem, Executed, Guard, Meta, TenantError, TenantHandle, license_document};
 pub use trust::TrustBoard;
 pub use verifier::{TokenRefused, TokenVerifier, Verifying, Vouched};
 pub use wheel::{LocalWheel, Wheel};

@@ -22,16 +22,16 @@ use provost_protocol::{
     Code, ContractVersion, Problem, TenantId, codec,
     envelope::Source,
     sign::PeerIdentity,
-    wire::{
-        Answer, ClientMessage, DesiredState, Goodbye, Hello, Outcome, Request, ServerMessage,
-    },
+    wire::{Answer, ClientMessage, DesiredState, Goodbye, Hello, Outcome, Request, ServerMessage},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadHalf},
     sync::{mpsc, watch},
 };
 
-use self::{interests::Interests, outgoing::Outgoing, pace::Pace, reader::FrameReader, wake::Event};
+use self::{
+    interests::Interests, outgoing::Outgoing, pace::Pace, reader::FrameReader, wake::Event,
+};
 use crate::{
     Gateway, Known, Opened, Peer,
     budget::{CHECK, cost},

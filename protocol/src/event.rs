@@ -17,7 +17,8 @@ mod tenant;
 use crate::json::RawJson;
 
 pub use self::{
-    access::*, authority::*, certificate::*, directive::*, install::*, log::*, runtime::*, tenant::*,
+    access::*, authority::*, certificate::*, directive::*, install::*, log::*, runtime::*,
+    tenant::*,
 };
 
 /// Why stored data is not an event of this build.

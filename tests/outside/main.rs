@@ -22,15 +22,15 @@ mod durability;
 #[path = "../formats/fixture.rs"]
 mod fixture;
 mod forks;
+mod hostile;
 #[path = "../formats/installation.rs"]
 mod installation;
-mod hostile;
 mod life;
 mod process;
 mod proxy;
-mod revocation;
-mod rotation;
 mod recovery;
 mod renewal;
+mod revocation;
+mod rotation;
 mod story;
 mod world;

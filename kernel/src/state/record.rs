@@ -14,8 +14,8 @@ use provost_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CertificatesRecord, CopiesRecord, DirectivesRecord, HistoryRecord, RevokedCertificate, RotationRecord, TrustRecord,
-    WitnessRecord,
+    CertificatesRecord, CopiesRecord, DirectivesRecord, HistoryRecord, RevokedCertificate,
+    RotationRecord, TrustRecord, WitnessRecord,
 };
 use crate::{license::Sequence, limits::REVISIONS_PER_EPOCH};
 
