@@ -9,8 +9,8 @@
 //! hashes are parameters. It never knows what a product sells: a feature is a word.
 //!
 //! Besides the tenant there are small machines without a log: [`liveness`] of a runtime, its
-//! [`clones`], [`session`] of a connection, [`desired`] state on both sides. One evaluator, [`check`], answers
-//! on the kernel's side and, over a license, on the runtime's.
+//! [`clones`], [`session`] of a connection, [`desired`] state on both sides. One evaluator,
+//! [`check`], answers on the kernel's side and, over a license, on the runtime's.
 //!
 //! ```
 //! use provost_kernel::{At, Command, State, apply, command::CreateTenant, decide};
