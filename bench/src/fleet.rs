@@ -125,6 +125,8 @@ struct Fleet {
     members: Vec<usize>,
     port: Option<Port>,
     tls: Vec<RuntimeTls>,
+    /// Of each member's last session: a runtime remembers it, or it would look like a copy.
+    generations: Vec<Arc<AtomicU64>>,
     standing: JoinSet<()>,
     shared: Arc<Shared>,
     heard: mpsc::Receiver<(TenantStatus, u64)>,
@@ -146,6 +148,7 @@ impl Fleet {
             members: spec.members.clone(),
             port: None,
             tls: Vec::new(),
+            generations: spec.members.iter().map(|_| Arc::default()).collect(),
             standing: JoinSet::new(),
             shared: Arc::new(Shared {
                 standing: AtomicUsize::new(0),
@@ -175,7 +178,8 @@ impl Fleet {
         let failed_before = self.shared.failures.load(Ordering::Relaxed);
         let (stands, mut all) = mpsc::channel(self.members.len().max(1));
         let begun_us = clock_us();
-        for (number, tls) in self.members.iter().zip(&self.tls) {
+        let known = self.tls.iter().zip(&self.generations);
+        for (number, (tls, generation)) in self.members.iter().zip(known) {
             let runtime = Runtime {
                 tenant: self
                     .world
@@ -185,6 +189,7 @@ impl Fleet {
                     .tenant,
                 addr: port.addr,
                 tls: tls.clone(),
+                generation: Arc::clone(generation),
                 shared: Arc::clone(&self.shared),
             };
             let stands = stands.clone();
@@ -245,6 +250,7 @@ struct Runtime {
     tenant: TenantId,
     addr: SocketAddr,
     tls: RuntimeTls,
+    generation: Arc<AtomicU64>,
     shared: Arc<Shared>,
 }
 
@@ -293,7 +299,9 @@ impl Runtime {
 
     async fn welcomed(&self) -> anyhow::Result<(Wire, Beat)> {
         let mut wire = Wire::dial(&self.tls, self.addr).await?;
-        wire.welcome(0).await?;
+        let last = self.generation.load(Ordering::Relaxed);
+        let welcome = wire.welcome(last).await?;
+        self.generation.store(welcome.generation, Ordering::Relaxed);
         let beat = wire.beat(self.tenant).await?;
         Ok((wire, beat))
     }

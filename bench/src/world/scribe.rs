@@ -64,7 +64,7 @@ impl Scribe {
         Ok(())
     }
 
-    /// Enrolls, registers and activates so many runtimes.
+    /// Enrolls and registers so many runtimes. None is active yet: who never comes is not missed.
     pub(super) fn enroll(
         &mut self,
         authority: &Authority,
@@ -128,8 +128,7 @@ impl Scribe {
             capabilities: Vec::new(),
             contract_version: ContractVersion::V0_2,
             token_sha256: Some(hex::encode(Sha256::digest(bearer.as_bytes()))),
-        }))?;
-        self.carry_out(&Command::Activate { runtime })
+        }))
     }
 
     fn carry_out(&mut self, command: &Command) -> anyhow::Result<()> {
