@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Run,
-    compare::{COUNTS, Client, in_turns},
+    compare::{COUNTS, Client, WARM_UP, in_turns},
     house::House,
 };
 use crate::{
@@ -67,7 +67,7 @@ pub(super) async fn heartbeats(run: &Run, house: &House) -> anyhow::Result<Vec<F
     let members = house.world.one_of_each(CONNECTIONS);
     let mut measured = Measured::beside_echo(run, house, Server::Beats, members).await?;
     let mut figures = vec![measured.rate("heartbeats").at_least(0.8)];
-    let quiet = settled(house).await?;
+    let quiet = settled(house, &mut measured.figure).await?;
     let before = process::written(house.pid()?)?;
     let watched = if run.short { run.rate_for } else { WATCHED };
     measured.figure.run(watched, COUNTS).await?;
@@ -151,11 +151,13 @@ impl Measured {
     }
 }
 
-/// Waits until what was written before has reached the disk; says whether it has.
-async fn settled(house: &House) -> anyhow::Result<bool> {
+/// Waits until what was written before has reached the disk; says whether it has. The connections
+/// beat on meanwhile: the daemon closes those that are silent.
+async fn settled(house: &House, client: &mut Client) -> anyhow::Result<bool> {
     let (mut last, mut quiet) = (process::written(house.pid()?)?, 0);
     for _ in 0..SETTLE_LOOKS {
         tokio::time::sleep(SETTLE_LOOK).await;
+        client.run(A_MOMENT, WARM_UP).await?;
         let written = process::written(house.pid()?)?;
         quiet = if written == last { quiet + 1 } else { 0 };
         last = written;
@@ -174,6 +176,7 @@ const IN_FLIGHT: usize = 32;
 const WATCHED: Duration = Duration::from_secs(60);
 
 /// sled tidies up for half a minute after a world was made, on a busy machine for longer.
+const A_MOMENT: Duration = Duration::from_millis(1);
 const SETTLE_LOOK: Duration = Duration::from_millis(500);
 const SETTLED_AFTER: u32 = 6;
 const SETTLE_LOOKS: u32 = 360;
