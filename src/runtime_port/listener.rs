@@ -152,7 +152,7 @@ impl Entrance {
                 drop(queued);
                 hand_over(accepted, self.port, self.draining, Place::take(place)).await;
             }
-            Err(_) => turn_away(accepted, self.port, self.draining, queued).await,
+            Err(_) => turn_away(accepted, self.port, queued).await,
         }
     }
 }

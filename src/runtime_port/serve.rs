@@ -2,11 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    http::{HeaderValue, header::CONNECTION},
-    response::{IntoResponse, Response},
-};
+use axum::{Router, response::IntoResponse};
 use provost_actors::{
     Budget, Gateway, Spawner,
     session::{SessionSettings, serve as serve_session},
@@ -93,12 +89,7 @@ pub(super) async fn hand_over(
 
 /// Tells a connection for which there is no place when to come again; it keeps its place in the
 /// queue meanwhile, so that these are bounded too.
-pub(super) async fn turn_away(
-    accepted: Accepted,
-    port: RuntimePort,
-    draining: watch::Receiver<bool>,
-    _queued: Queued,
-) {
+pub(super) async fn turn_away(accepted: Accepted, port: RuntimePort, _queued: Queued) {
     metrics::counter!(CONNECTIONS_REFUSED, "why" => "full").increment(1);
     let house = port.gateway.directory().house();
     let correlation = CorrelationId::from_parts(house.clock.now(), house.random.id_bytes());
@@ -106,22 +97,20 @@ pub(super) async fn turn_away(
     let problem = Problem::new(Code::Overloaded, detail)
         .retry_after_ms(port.gateway.budgets().come_back_ms())
         .correlated(correlation);
-    let told = tell(accepted.stream, accepted.alpn, problem, draining);
+    let told = tell(accepted.stream, accepted.alpn, problem);
     let _ = timeout(TOLD_WITHIN, told).await;
 }
 
-async fn tell(stream: TlsStream, alpn: Alpn, problem: Problem, draining: watch::Receiver<bool>) {
+async fn tell(stream: TlsStream, alpn: Alpn, problem: Problem) {
     if alpn == Alpn::Provost1 {
         return refuse_frames(stream, problem).await;
     }
+    // One answer, and then an orderly end: the next try is another connection's.
+    let (told, draining) = watch::channel(false);
     let refusing = move || {
         let problem = problem.clone();
-        async move {
-            let mut response: Response = Refusal::from(problem).into_response();
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-            response
-        }
+        told.send_replace(true);
+        async move { Refusal::from(problem).into_response() }
     };
     http::serve(stream, alpn, Router::new().fallback(refusing), draining).await;
 }

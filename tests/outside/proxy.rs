@@ -85,8 +85,10 @@ async fn a_connector_behind_a_proxy_enrolls_and_connects_to_a_name_only_the_prox
     assert!(enrolled.status.success(), "{enrolled:?}");
 
     // Free when it was looked for; the connector's first choice would collide between tests.
-    let local = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let local = local.local_addr().unwrap();
+    let local = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let log = folder.path().join("log");
     let mut run = Command::new(env!("CARGO_BIN_EXE_provost"));
     run.args(["connector", "run", "--listen", &local.to_string(), "--data"])
