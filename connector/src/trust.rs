@@ -321,7 +321,7 @@ mod tests {
         renamed.id = "ab".repeat(32);
         assert!(matches!(trust.take(&renamed), Err(TrustFault::Name)));
         let mut many = answer(&[&a, &b]);
-        many.roots = vec![b.clone(); ROOTS_MAX + 1];
+        many.roots = vec![b; ROOTS_MAX + 1];
         assert!(matches!(trust.take(&many), Err(TrustFault::Malformed(_))));
         let on_disk = trust.store.trust().unwrap();
         assert_eq!(on_disk.id(), TrustBundle::from_pem(&a).unwrap().id());

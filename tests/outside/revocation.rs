@@ -21,7 +21,7 @@ use crate::{
 
 async fn show(kernel: &Kernel, runtime: &Runtime) -> Value {
     let path = format!("/v1/tenants/{}/runtimes/{}", runtime.tenant, runtime.id);
-    kernel.get(&path).await.must(200).json.clone()
+    kernel.get(&path).await.must(200).json
 }
 
 async fn revoke_serial(kernel: &Kernel, runtime: &Runtime) -> Value {
@@ -31,7 +31,7 @@ async fn revoke_serial(kernel: &Kernel, runtime: &Runtime) -> Value {
         runtime.tenant, runtime.id
     );
     let body = json!({"serial": serial, "reason": "stolen"});
-    kernel.post(&path, body).await.json.clone()
+    kernel.post(&path, body).await.json
 }
 
 /// An open session; gives the messages that come after Welcome until the kernel closes.

@@ -174,7 +174,7 @@ async fn step(kernel: &Kernel, step: &str, force: bool) -> Value {
 }
 
 async fn ca(kernel: &Kernel) -> Value {
-    kernel.get("/v1/keys/ca").await.must(200).json.clone()
+    kernel.get("/v1/keys/ca").await.must(200).json
 }
 
 async fn until_confirmed(kernel: &Kernel) {
@@ -201,7 +201,7 @@ async fn go_round(done: &Done, fleet: u64) {
 
 /// What the daemon's own counter says of failed handshakes.
 async fn failed_handshakes(kernel: &Kernel) -> Vec<String> {
-    let figures = kernel.get("/metrics").await.must(200).text.clone();
+    let figures = kernel.get("/metrics").await.must(200).text;
     let lines = figures.lines().map(str::to_owned);
     lines
         .filter(|line| line.starts_with("provost_handshakes_failed") && !line.ends_with(" 0"))
