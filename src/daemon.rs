@@ -20,27 +20,19 @@ use std::{
 };
 
 use provost_actors::{
-    Arbiters, Clock as _, Directory, Gateway, House, SystemClock, SystemRandom, TimeNote, TrustBoard,
+    Arbiters, Clock as _, Directory, Gateway, House, SystemClock, SystemRandom, TimeNote,
+    TrustBoard,
 };
 use provost_certs::{
     Acceptor, AcceptorSettings, AuthorityError, Certificates, Ed25519Key, HANDSHAKE_DEADLINE,
     KeyError, Roots, Signers,
 };
-use provost_protocol::{
-    Timestamp,
-    entity::KeyPurpose,
-    sign::Signer,
-};
-use provost_store::{
-    Backend, DamageHook, FatalHook, OpenError, Opened, Options, ReadError, Store,
-};
+use provost_protocol::{Timestamp, entity::KeyPurpose, sign::Signer};
+use provost_store::{Backend, DamageHook, FatalHook, OpenError, Opened, Options, ReadError, Store};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    admin::{
-        self, AdminContext, Enrolment, OnRevoked, Readiness,
-        view::PublicKey,
-    },
+    admin::{self, AdminContext, Enrolment, OnRevoked, Readiness, view::PublicKey},
     ca::{self, Ca, CaError, CaParts},
     config::Config,
     idp::Verifier,
@@ -133,7 +125,10 @@ async fn serve(
     let authority = Arc::new(Roots::new(roots));
     let certificates = Arc::new(Certificates::new());
     let refused = revoked(&*store, SystemClock.now()).await?;
-    tracing::info!(certificates = refused.len(), "revoked certificates are refused");
+    tracing::info!(
+        certificates = refused.len(),
+        "revoked certificates are refused"
+    );
     certificates.replace(refused);
 
     let arbiters = Arbiters::start(arbiter_count(&config))?;

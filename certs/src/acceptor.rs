@@ -177,7 +177,8 @@ impl Acceptor {
         ))?;
         let identity = match session.peer_certificates().and_then(<[_]>::first) {
             Some(der) => {
-                let peer = Leaf::parse(der).and_then(|leaf| leaf.as_runtime(serving.leaf.install()));
+                let peer =
+                    Leaf::parse(der).and_then(|leaf| leaf.as_runtime(serving.leaf.install()));
                 Some(peer.map_err(AcceptError::Certificate)?)
             }
             None => None,

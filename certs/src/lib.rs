@@ -116,7 +116,7 @@ pub use enrolment::{
 pub use files::FileError;
 pub use io::{Detached, Io, TlsStream, detach};
 pub use keystore::{Enrolled, Keystore, KeystoreError};
-pub use recovery::{CheckedRecovery, RecoveryError, Recovering, check_recovery, make_recovery};
+pub use recovery::{CheckedRecovery, Recovering, RecoveryError, check_recovery, make_recovery};
 pub use roots::{RootParts, RootSet, Roots};
 pub use secret::Secret;
 pub use signers::{Ed25519Key, KeyError, Signers};

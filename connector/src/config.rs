@@ -213,9 +213,18 @@ mod tests {
             ("data_dir = \"d\"\nspool_bytes_max = 5\n", "1 MiB"),
             ("data_dir = \"d\"\nkernel = \"host\"\n", "host:port"),
             ("data_dir = \"d\"\nkill_hook = [\"\"]\n", "a program"),
-            ("data_dir = \"d\"\nproxy = \"https://a:s3cret@p:1\"\n", "https"),
-            ("data_dir = \"d\"\nproxy = \"http://a:s3cret@p\"\n", "no port"),
-            ("data_dir = \"d\"\nproxy = \"http://a:s3cret@p:1\n", "line 2"),
+            (
+                "data_dir = \"d\"\nproxy = \"https://a:s3cret@p:1\"\n",
+                "https",
+            ),
+            (
+                "data_dir = \"d\"\nproxy = \"http://a:s3cret@p\"\n",
+                "no port",
+            ),
+            (
+                "data_dir = \"d\"\nproxy = \"http://a:s3cret@p:1\n",
+                "line 2",
+            ),
             ("proxi = \"http://a:s3cret@p:1\"\n", "line 1"),
         ] {
             std::fs::write(&path, text).unwrap();

@@ -139,10 +139,7 @@ async fn ask(
     let route = Route::to(token.addr(), proxy).map_err(EnrollError::Proxy)?;
     let tunnel = route.tunnel(token.addr()).await;
     let connected = match tunnel.map_err(EnrollError::Proxy)? {
-        Some(tunnel) => {
-            tls.connect_through(tunnel, token.addr(), CONNECT_MAX)
-                .await
-        }
+        Some(tunnel) => tls.connect_through(tunnel, token.addr(), CONNECT_MAX).await,
         None => tls.connect(token.addr(), CONNECT_MAX).await,
     };
     let (stream, _first) = connected.map_err(EnrollError::Connect)?;

@@ -68,7 +68,10 @@ pub fn describe() {
         STRANGERS_REFUSED,
         "Enrolments and recoveries that were refused, by why."
     );
-    describe_gauge!(RUNTIMES, "Runtimes heard of since the start, by type and liveness.");
+    describe_gauge!(
+        RUNTIMES,
+        "Runtimes heard of since the start, by type and liveness."
+    );
     describe_gauge!(
         RUNTIMES_CONNECTED,
         "Live runtimes with a stream open, by type."

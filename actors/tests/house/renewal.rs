@@ -42,7 +42,8 @@ async fn a_renewed_certificate_is_in_the_log_before_it_leaves_and_is_repeated_fo
 async fn two_requests_for_one_key_at_once_hear_one_certificate() {
     local(async {
         let (world, peer) = one_runtime().await;
-        let both = tokio::join!(renew(&world, &peer, 9), renew(&world, &peer, 9));
+        let (one, other) = (renew(&world, &peer, 9), renew(&world, &peer, 9));
+        let both = tokio::join!(Box::pin(one), Box::pin(other));
         assert_eq!(both.0.unwrap(), both.1.unwrap());
         assert_eq!(world.count(tenant_id(1), RENEWED).await, 1);
     })

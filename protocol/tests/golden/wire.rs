@@ -16,8 +16,8 @@ use provost_protocol::{
     wire::{
         Answer, Beat, Check, CheckpointAnswer, ClientMessage, Confirm, DesiredLimit, DesiredState,
         Goodbye, Heartbeat, HeldCheckpoint, HeldRevision, Hello, IN_FLIGHT_MAX, Operation, Outcome,
-        Recorded, Renewed, Request, Resolve, Resolved, ResolvedEntitlement, ServerMessage, TrustBundle,
-        Trusts, Welcome, WirePolicies,
+        Recorded, Renewed, Request, Resolve, Resolved, ResolvedEntitlement, ServerMessage,
+        TrustBundle, Trusts, Welcome, WirePolicies,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
