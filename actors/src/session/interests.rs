@@ -3,7 +3,7 @@
 //! Level-triggered: a watch holds the newest revision only, so that a slow session misses
 //! steps, never the last one.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::time::Duration;
 
 use lru::LruCache;
 use provost_protocol::{Code, Problem, TenantId, wire::DesiredState};
@@ -36,12 +36,12 @@ struct Task(AbortHandle);
 
 impl Interests {
     pub(super) fn new(gateway: Gateway, own: TenantId) -> Self {
-        let room = NonZeroUsize::new(FOLLOWED_MAX).unwrap_or(NonZeroUsize::MIN);
         let (changed, changes) = mpsc::channel(CHANGES_MAX);
         Self {
             gateway,
             own,
-            followed: LruCache::new(room),
+            // Bounded in `keep`: the bounded kind takes all its room at once, for every session.
+            followed: LruCache::unbounded(),
             wanted: Vec::new(),
             changed,
             changes,
@@ -78,6 +78,9 @@ impl Interests {
     fn keep(&mut self, tenant: TenantId, followed: Followed) {
         self.followed.promote(&self.own);
         self.followed.put(tenant, followed);
+        if self.followed.len() > FOLLOWED_MAX {
+            self.followed.pop_lru();
+        }
     }
 
     /// The next tenant whose desired state may have changed. May be dropped at every await.

@@ -3,7 +3,7 @@
 //!
 //! Older ones are found in the store. An entry is dropped only when its group is durable.
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use lru::LruCache;
 use provost_protocol::{EventId, Timestamp, envelope::Envelope, event::Event};
@@ -20,10 +20,10 @@ pub(super) struct Recent {
 
 impl Recent {
     pub(super) fn new(ids: Ids) -> Self {
-        let room = NonZeroUsize::new(DURABLE_MAX).unwrap_or(NonZeroUsize::MIN);
         Self {
             in_flight: HashMap::new(),
-            durable: LruCache::new(room),
+            // Bounded in `keep`: the bounded kind takes all its room at once, for every tenant awake.
+            durable: LruCache::unbounded(),
             ids,
         }
     }
@@ -68,10 +68,13 @@ impl Recent {
     }
 
     fn keep(&mut self, key: LookupKey, found: Option<Arc<Envelope>>) {
-        let Some((_, Some(dropped))) = self.durable.push(key, found) else {
+        self.durable.put(key, found);
+        if self.durable.len() <= DURABLE_MAX {
             return;
-        };
-        if let Event::AuditRecorded(recorded) = &dropped.event {
+        }
+        if let Some((_, Some(dropped))) = self.durable.pop_lru()
+            && let Event::AuditRecorded(recorded) = &dropped.event
+        {
             self.ids.note(recorded.event_id);
         }
     }
