@@ -20,6 +20,7 @@ mod pipeline;
 mod renewal;
 mod session;
 mod sleep;
+mod stand_ins;
 mod standing;
 mod store;
 mod supervision;

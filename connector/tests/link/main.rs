@@ -7,6 +7,8 @@ mod local;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod peer;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod renewal;

@@ -12,10 +12,10 @@ use provost_certs::{
 };
 use provost_connector::{Clock, Config, Connector};
 use provost_protocol::{
-    RuntimeId, TenantId, Timestamp, codec,
+    RuntimeId, TenantId, Timestamp,
     enrolment::{EnrolAnswer, EnrolRequest, PublicKeyEntry},
     entity::*,
-    frame::{FRAME_BYTES_MAX, FrameDecoder},
+    frame::FRAME_BYTES_MAX,
     license::{LicenseDocument, LicenseEntitlement, OfflinePolicies, RevocationTerms, license_id},
     note::SignedTime,
     sign::{CertificateIssuer, KeyId, Signer},
@@ -28,6 +28,7 @@ use tokio::{
 };
 
 use crate::log::KernelLog;
+pub(crate) use crate::peer::Peer;
 
 /// Long enough for two busy cores; a test that needs it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -180,11 +181,7 @@ impl World {
         assert_eq!(accepted.alpn, Alpn::Provost1);
         let identity = accepted.identity.unwrap();
         assert_eq!(identity.runtime, runtime());
-        let mut peer = Peer {
-            serial: identity.serial,
-            stream: accepted.stream,
-            frames: FrameDecoder::new(FRAME_BYTES_MAX),
-        };
+        let mut peer = Peer::over(accepted.stream, identity.serial);
         let ClientMessage::Hello(hello) = peer.hear().await else {
             panic!("no Hello")
         };
@@ -213,6 +210,16 @@ impl World {
         }))
         .await;
         (peer, hello)
+    }
+
+    pub(crate) fn addr(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    /// The next connection does not get through its handshake.
+    pub(crate) async fn refused(&self) {
+        let (tcp, _) = within(self.listener.accept()).await.unwrap();
+        assert!(within(self.acceptor.accept(tcp)).await.is_err());
     }
 
     pub(crate) fn time(&self) -> String {
@@ -262,90 +269,6 @@ impl World {
         }
         .sign(&self.key)
         .unwrap()
-    }
-}
-
-/// The kernel's end of one session.
-pub(crate) struct Peer {
-    /// Of the certificate that the connector showed.
-    pub(crate) serial: String,
-    stream: TlsStream,
-    frames: FrameDecoder,
-}
-
-impl Peer {
-    pub(crate) async fn hear(&mut self) -> ClientMessage {
-        loop {
-            if let Some(body) = self.frames.next_frame().unwrap() {
-                return codec::decode(&body).unwrap();
-            }
-            let read = within(self.stream.read_buf(self.frames.buffer_mut()))
-                .await
-                .unwrap();
-            assert_ne!(read, 0, "the connector closed");
-        }
-    }
-
-    pub(crate) async fn say(&mut self, message: ServerMessage) {
-        self.raw(&codec::encode_frame(&message).unwrap()).await;
-    }
-
-    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
-        self.stream.flush().await.unwrap();
-    }
-
-    pub(crate) async fn answer(&mut self, id: u64, outcome: Outcome) {
-        self.say(ServerMessage::Answer(Answer { id, outcome }))
-            .await;
-    }
-
-    /// Plays the kernel until something comes that `wanted` picks; licenses have this text.
-    pub(crate) async fn play<T>(
-        &mut self,
-        world: &World,
-        license: &str,
-        mut wanted: impl FnMut(&ClientMessage) -> Option<T>,
-    ) -> T {
-        loop {
-            let message = self.hear().await;
-            let found = wanted(&message);
-            if let ClientMessage::Request(request) = message {
-                let outcome = match request.operation {
-                    Operation::Heartbeat(_) => Outcome::Beat(Beat {
-                        status: RuntimeStatus::Active,
-                        heartbeat_interval_ms: 30_000,
-                        signed_time: world.time(),
-                        desired: desired(1),
-                    }),
-                    Operation::PullLicense => Outcome::License(license.to_owned()),
-                    Operation::Audit(events) => Outcome::Recorded(
-                        events
-                            .iter()
-                            .map(|event| {
-                                let event: serde_json::Value =
-                                    serde_json::from_slice(event).unwrap();
-                                let id = event["event_id"].as_str().unwrap().parse().unwrap();
-                                Recorded {
-                                    event_id: id,
-                                    seq: 1,
-                                }
-                            })
-                            .collect(),
-                    ),
-                    Operation::Checkpoint { held } => world.log.answer(world, held),
-                    Operation::Renew { csr } => world.renewed(&csr),
-                    Operation::TrustBundle => Outcome::TrustBundle(world.bundle()),
-                    Operation::Check(_) | Operation::Resolve(_) => {
-                        panic!("the kernel is asked what the connector should know")
-                    }
-                };
-                self.answer(request.id, outcome).await;
-            }
-            if let Some(found) = found {
-                return found;
-            }
-        }
     }
 }
 
@@ -493,15 +416,3 @@ async fn read_request(stream: &mut TlsStream) -> EnrolRequest {
 }
 
 const HOUR_MS: u64 = 60 * 60 * 1_000;
-
-impl World {
-    pub(crate) fn addr(&self) -> String {
-        self.listener.local_addr().unwrap().to_string()
-    }
-
-    /// The next connection does not get through its handshake.
-    pub(crate) async fn refused(&self) {
-        let (tcp, _) = within(self.listener.accept()).await.unwrap();
-        assert!(within(self.acceptor.accept(tcp)).await.is_err());
-    }
-}
