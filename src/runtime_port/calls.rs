@@ -1,33 +1,25 @@
-//! The five v0.1 calls and renewal (v0.2) as HTTP: headers, body, gateway, answer.
+//! The runtimes' calls as HTTP: who asks and within which budget, then the call itself.
+
+mod five;
+mod trust;
 
 use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
-    Json,
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONNECTION},
+    http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION},
     response::{IntoResponse, Response},
 };
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
 use provost_actors::{
-    Budget, Facts, Peer,
+    Budget, Peer,
     budget::{CHECK, cost},
 };
-use provost_kernel::check::Question;
 use provost_protocol::{
     Code, CorrelationId, Problem, RuntimeId, TenantId,
-    certificate::{NewCertificate, RenewRequest},
     envelope::Source,
-    json::RawJson,
     sign::PeerIdentity,
-    trust::TrustBundleAnswer,
-    v01,
-    wire::{self, Operation, Outcome},
+    wire::{Operation, Outcome},
 };
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{
@@ -245,214 +237,6 @@ impl Asked {
             .call(&self.peer, tenant, self.correlation, operation)
             .await
     }
-
-    async fn register(&self, bytes: &[u8]) -> Result<Response, Problem> {
-        let request: v01::RegisterRequest = body::parse(bytes, BODY_MAX)?;
-        self.check_tenant(request.tenant_id)?;
-        if self
-            .port
-            .registrations
-            .check_key(&self.identity().runtime)
-            .is_err()
-        {
-            let detail = "six registrations a minute";
-            return Err(Problem::new(Code::RateLimited, detail).retry_after_ms(REGISTER_AGAIN_MS));
-        }
-        let token = self.fresh_token();
-        let facts = Facts {
-            runtime_type: request.runtime_type,
-            deployment_mode: request.deployment_mode,
-            version: request.version,
-            capabilities: request.capabilities,
-            token_sha256: Some(hex::encode(Sha256::digest(token.as_bytes()))),
-        };
-        let done = self
-            .port
-            .gateway
-            .register(&self.peer, self.correlation, facts)
-            .await?;
-        let answer = v01::RegisterAnswer {
-            runtime_id: self.identity().runtime,
-            status: v01::ShownRuntimeStatus::Registered,
-            policies_applied: done.policies.into(),
-            runtime_token: token,
-            contract_version: self.peer.version,
-        };
-        let status = if done.known {
-            StatusCode::OK
-        } else {
-            StatusCode::CREATED
-        };
-        Ok((status, Json(answer)).into_response())
-    }
-
-    fn now(&self) -> provost_protocol::Timestamp {
-        self.port.gateway.directory().house().clock.now()
-    }
-
-    fn fresh_token(&self) -> String {
-        let secret = self.port.gateway.directory().house().random.secret();
-        format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(secret))
-    }
-
-    async fn heartbeat(&self, bytes: &[u8]) -> Result<Response, Problem> {
-        let request: v01::HeartbeatRequest = body::parse(bytes, BODY_MAX)?;
-        let metrics = request.metrics.unwrap_or_default();
-        let beat = wire::Heartbeat {
-            health: request.status,
-            metrics,
-        };
-        match self.call(Operation::Heartbeat(beat)).await? {
-            Outcome::Beat(beat) => Ok(Json(v01::HeartbeatAnswer {
-                status: beat.status.into(),
-                heartbeat_interval_ms: beat.heartbeat_interval_ms,
-                directives: v01::directives_of(&beat.desired, self.now()),
-                signed_time: beat.signed_time,
-            })
-            .into_response()),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn resolve(&self, bytes: &[u8]) -> Result<Response, Problem> {
-        let request: v01::ResolveRequest = body::parse(bytes, BODY_MAX)?;
-        self.check_tenant(request.tenant_id)?;
-        let resolve = wire::Resolve {
-            external_token: request.external_token,
-        };
-        match self.call(Operation::Resolve(resolve)).await? {
-            Outcome::Resolved(resolved) => Ok(Json(resolve_answer(*resolved)).into_response()),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn check(&self, bytes: &[u8]) -> Result<Response, Problem> {
-        let request: v01::CheckRequest = body::parse(bytes, BODY_MAX)?;
-        self.check_tenant(request.tenant_id)?;
-        if request.runtime_id != self.identity().runtime {
-            return Err(Problem::new(
-                Code::TenantMismatch,
-                "runtime_id is not X-Runtime-Id",
-            ));
-        }
-        let context = request.context.unwrap_or_default();
-        let question = Question::new(
-            &request.feature,
-            context.resource.as_deref(),
-            context.consume,
-        )
-        .map_err(|error| Problem::new(Code::Invalid, error.to_string()))?;
-        let check = wire::Check {
-            feature: question.feature,
-            consume: question.consume,
-            idempotency: self.headers.idempotency,
-        };
-        match self.call(Operation::Check(check)).await? {
-            Outcome::Checked(verdict) => Ok(Json(v01::CheckAnswer::from(verdict)).into_response()),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn audit(&self, bytes: &[u8]) -> Result<Response, Problem> {
-        let request: v01::AuditRequest = body::parse(bytes, AUDIT_BODY_MAX)?;
-        let text = request.event.as_str();
-        let many = text.starts_with('[');
-        if many && self.peer.version == provost_protocol::ContractVersion::V0_1 {
-            let detail = "event: an array needs contract version v0.2";
-            return Err(Problem::new(Code::Invalid, detail));
-        }
-        let events: Vec<Vec<u8>> = if many {
-            let events: Vec<RawJson> = body::parse(text.as_bytes(), AUDIT_BODY_MAX)?;
-            events
-                .iter()
-                .map(|event| event.as_str().as_bytes().to_vec())
-                .collect()
-        } else {
-            vec![text.as_bytes().to_vec()]
-        };
-        let recorded = match self.call(Operation::Audit(events)).await? {
-            Outcome::Recorded(recorded) => recorded,
-            other => return Err(unexpected(&other)),
-        };
-        let mut accepted: Vec<v01::AuditAccepted> = recorded
-            .into_iter()
-            .map(|one| v01::AuditAccepted {
-                event_id: one.event_id,
-                seq: one.seq,
-            })
-            .collect();
-        if many {
-            let batch = v01::AuditAcceptedBatch { accepted };
-            return Ok((StatusCode::ACCEPTED, Json(batch)).into_response());
-        }
-        let one = accepted
-            .pop()
-            .ok_or_else(|| Problem::new(Code::Internal, "no answer"))?;
-        Ok((StatusCode::ACCEPTED, Json(one)).into_response())
-    }
-
-    async fn renew(&self, bytes: &[u8]) -> Result<Response, Problem> {
-        if self.peer.version == provost_protocol::ContractVersion::V0_1 {
-            let detail = "renewal needs contract version v0.2";
-            return Err(Problem::new(Code::Invalid, detail));
-        }
-        let request: RenewRequest = body::parse(bytes, BODY_MAX)?;
-        let csr = STANDARD.decode(&request.csr).map_err(|_| {
-            Problem::new(
-                Code::CsrRefused,
-                "csr: not standard base64 of a request's DER",
-            )
-        })?;
-        match self.call(Operation::Renew { csr }).await? {
-            Outcome::Renewed(renewed) => Ok(Json(NewCertificate {
-                certificate: renewed.certificate,
-                not_after: renewed.not_after,
-            })
-            .into_response()),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn trust_bundle(&self) -> Result<Response, Problem> {
-        if self.peer.version == provost_protocol::ContractVersion::V0_1 {
-            let detail = "the trust bundle needs contract version v0.2";
-            return Err(Problem::new(Code::Invalid, detail));
-        }
-        match self.call(Operation::TrustBundle).await? {
-            Outcome::TrustBundle(bundle) => Ok(Json(TrustBundleAnswer {
-                id: bundle.id,
-                roots: bundle.roots,
-            })
-            .into_response()),
-            other => Err(unexpected(&other)),
-        }
-    }
-}
-
-fn resolve_answer(resolved: wire::Resolved) -> v01::ResolveAnswer {
-    let tenant_id = resolved.tenant;
-    let entitlements = resolved
-        .entitlements
-        .into_iter()
-        .map(|entitlement| v01::Entitlement {
-            tenant_id,
-            runtime_id: entitlement.runtime,
-            feature: entitlement.feature.to_string(),
-            limits: v01::EntitlementLimits::of(entitlement.limit, entitlement.time_window),
-            valid_until: entitlement.valid_until,
-        })
-        .collect();
-    v01::ResolveAnswer {
-        identity: v01::Identity {
-            identity_id: resolved.identity,
-            tenant_id,
-            external_id: resolved.external_id,
-            provider: resolved.provider,
-            roles: resolved.roles,
-            attributes: resolved.attributes,
-        },
-        entitlements,
-    }
 }
 
 /// The authority failed: nothing about the inside is told.
@@ -469,14 +253,8 @@ fn unexpected(outcome: &Outcome) -> Problem {
     Problem::new(Code::Internal, "the answer is of another call")
 }
 
-/// Tells people and scanners of leaked secrets what it is.
-const TOKEN_PREFIX: &str = "rt_";
-
 /// A resolve with a token of 16 KiB is the largest of the small bodies.
 const BODY_MAX: usize = 64 * 1024;
 
 /// 1 MiB of events and what stands around them.
 const AUDIT_BODY_MAX: usize = 1024 * 1024 + 4 * 1024;
-
-/// One place is free again after a sixth of a minute.
-const REGISTER_AGAIN_MS: u64 = 10_000;
