@@ -49,6 +49,10 @@ pub(crate) async fn keep_renewed(node: Arc<Node>) {
     loop {
         until_due(&node).await;
         node.link.up().await;
+        if !is_due(&node) {
+            // The link waited for a recovery, which brought another certificate.
+            continue;
+        }
         match renew(&node).await {
             Ok(held) => {
                 failures = 0;
@@ -68,15 +72,16 @@ pub(crate) async fn keep_renewed(node: Arc<Node>) {
 }
 
 async fn until_due(node: &Node) {
-    loop {
+    while !is_due(node) {
         let now = node.core.floor.now();
         let due = node.core.identity.due();
-        if now >= due {
-            return;
-        }
         // In short steps: clocks are set, and a recovery brings another certificate.
         sleep(Duration::from_millis(due.millis_since(now)).min(LOOK_EVERY)).await;
     }
+}
+
+fn is_due(node: &Node) -> bool {
+    node.core.floor.now() >= node.core.identity.due()
 }
 
 async fn renew(node: &Node) -> Result<Held, RenewError> {

@@ -56,6 +56,9 @@ async fn a_connector_whose_certificate_ended_comes_back_by_its_binding_key() {
     })
     .await;
     connector.link("up").await;
+    // What a recovery brought is not renewed at once, though what it replaced was long due.
+    let events = kernel.events(&tenant).await;
+    assert_eq!(of_kind(&events, "runtime.certificate-renewed").len(), 0);
 }
 
 #[tokio::test]
