@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    net::SocketAddr,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -189,6 +190,14 @@ impl Directory {
     #[must_use]
     pub fn tenants_awake(&self) -> usize {
         self.shared.tenants.all().len()
+    }
+
+    /// Says that a recovery was refused because its number was used already: if the runtime is
+    /// alive here and goes on, there are two.
+    pub fn recovery_refused(&self, tenant: TenantId, runtime: RuntimeId, from: SocketAddr) {
+        if let Some(handle) = self.alive(tenant, runtime) {
+            handle.recovery_refused(from);
+        }
     }
 
     pub(crate) fn alive(&self, tenant: TenantId, runtime: RuntimeId) -> Option<RuntimeHandle> {

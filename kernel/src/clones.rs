@@ -10,6 +10,9 @@
 //!
 //! Without a connector there is the runtime token: a copy that registers replaces it, and the other
 //! copy goes on to show the one before.
+//!
+//! Whoever recovers under a number that was used already is a copy, or was set back to a folder of
+//! before. Only when the process that came last goes on after that, both live.
 
 use provost_protocol::{Timestamp, event::Sighting};
 
@@ -19,6 +22,8 @@ pub struct Copies {
     /// The latest stands last; each process once.
     seen: Vec<Seen>,
     token: Option<Replaced>,
+    /// Who was refused a recovery after the latest came; boxed, because hardly anybody is.
+    refused: Option<Box<Sighting>>,
 }
 
 /// A Hello, as far as it tells copies apart.
@@ -64,7 +69,12 @@ impl Copies {
             None => self.was_overtaken(came.claimed),
         };
         let latest = self.seen.last().filter(|_| back);
-        let both = latest.map(|other| [other.sighting.clone(), sighting.clone()]);
+        let mut both = latest.map(|other| [other.sighting.clone(), sighting.clone()]);
+        // A process that is new here may be the refused one itself, let in by an operator.
+        let refused = self.refused.take().filter(|_| same.is_some());
+        if let (None, Some(refused)) = (&both, refused) {
+            both = Some([*refused, sighting.clone()]);
+        }
         let before = same.map(|index| self.seen.remove(index));
         self.seen.push(Seen {
             nonce: came.nonce,
@@ -118,6 +128,34 @@ impl Copies {
             return None;
         }
         Some([held.by.clone(), sighting(from.0, from.1, 0, now)])
+    }
+
+    /// Takes in that a recovery was refused because its number was used already.
+    pub fn recovery_refused(&mut self, address: &str, now: Timestamp) {
+        // Before anybody came there is nobody to compare with.
+        let anybody = !self.seen.is_empty();
+        self.refused = anybody.then(|| Box::new(sighting(address, "", 0, now)));
+    }
+
+    /// Takes in a heartbeat. Gives both copies where somebody was refused a recovery and the
+    /// process that came last goes on on its connection.
+    pub fn beat(&mut self, address: &str, now: Timestamp) -> Option<[Sighting; 2]> {
+        self.refused.as_ref()?;
+        let last = &self.seen.last()?.sighting;
+        if last.address != address {
+            return None;
+        }
+        let last = Sighting {
+            seen: now,
+            ..last.clone()
+        };
+        self.refused.take().map(|refused| [*refused, last])
+    }
+
+    /// Whether [`beat`](Self::beat) is waited for.
+    #[must_use]
+    pub const fn awaits_beat(&self) -> bool {
+        self.refused.is_some()
     }
 }
 
@@ -281,5 +319,39 @@ mod tests {
         assert_eq!(copies.token_refused("a", one, at(130)), None, "under way");
         let both = copies.token_refused("a", one, at(200)).unwrap();
         assert_eq!(both.map(|sighting| sighting.address), [other.0, one.0]);
+    }
+    #[test]
+    fn who_goes_on_after_another_was_refused_a_recovery_is_named_with_it() {
+        let at = Timestamp::from_millis(100);
+        let stranger = "192.0.2.9";
+        for beats in [true, false] {
+            let (mut kernel, mut one) = (Kernel::new(), folder(1, false));
+            kernel.hello(&mut one, true);
+            assert_eq!(kernel.copies.beat("192.0.2.1:1", at), None);
+            kernel.copies.recovery_refused(stranger, at);
+            let both = if beats {
+                assert_eq!(kernel.copies.beat("192.0.2.9:7", at), None, "over HTTP");
+                kernel.copies.beat("192.0.2.1:1", at)
+            } else {
+                kernel.hello(&mut one, true)
+            };
+            let addresses = both.unwrap().map(|sighting| sighting.address);
+            assert_eq!(addresses, [stranger, "192.0.2.1:1"]);
+            assert_eq!(kernel.copies.beat("192.0.2.1:1", at), None, "told once");
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_was_set_back_and_let_in_by_an_operator_is_no_clone() {
+        let at = Timestamp::from_millis(100);
+        let (mut kernel, mut only) = (Kernel::new(), folder(1, false));
+        kernel.copies.recovery_refused("192.0.2.1", at);
+        assert_eq!(kernel.hello(&mut only, true), None, "nobody came before");
+        kernel.copies.recovery_refused("192.0.2.1", at);
+        only = folder(2, false);
+        for _ in 0..3 {
+            assert_eq!(kernel.hello(&mut only, true), None);
+            assert_eq!(kernel.copies.beat("192.0.2.2:1", at), None);
+        }
     }
 }

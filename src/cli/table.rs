@@ -156,13 +156,13 @@ impl Shown for view::Runtime {
             let last = when(copies.last, now);
             fields.push(("clones", format!("{alarm}two copies were alive {last}")));
             fields.extend(copies.sightings.iter().map(|copy| {
-                let (serial, generation) = (&copy.serial, copy.generation);
+                let (address, generation) = (&copy.address, copy.generation);
+                let came = match copy.serial.as_str() {
+                    "" => "asked for a recovery".to_owned(),
+                    serial => format!("session {generation}, serial {serial}"),
+                };
                 let seen = when(copy.seen, now);
-                let text = format!(
-                    "{} session {generation}, serial {serial}, {seen}",
-                    copy.address
-                );
-                ("copy", text)
+                ("copy", format!("{address} {came}, {seen}"))
             }));
         }
         if let Some(live) = &self.live {

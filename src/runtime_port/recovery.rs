@@ -229,6 +229,8 @@ impl Recovering<'_> {
             runtime.id = %runtime, tenant.id = %tenant.id(), peer.addr = %remote.address,
             counter, held, "a recovery counter was used already: two copies of a runtime, or one set back"
         );
+        let directory = self.port.gateway.directory();
+        directory.recovery_refused(tenant.id(), runtime, remote.address);
         let command = Command::ReportCopy(ReportCopy {
             runtime,
             counter: *counter,

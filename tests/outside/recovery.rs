@@ -120,6 +120,23 @@ async fn a_copy_of_a_runtime_that_recovers_with_a_used_number_is_refused_and_ala
     answer.must_refuse(401, "recovery_refused");
     let events = kernel.events(&tenant).await;
     assert_eq!(of_kind(&events, "runtime.recovery-refused").len(), 1);
+    // The runtime itself goes on: there are two.
+    let cloned = until("both copies are named", async || {
+        let events = kernel.events(&tenant).await;
+        of_kind(&events, "runtime.cloned").first().copied().cloned()
+    })
+    .await;
+    let serials: Vec<_> = cloned["data"]["sightings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sighting| sighting["serial"].as_str().unwrap())
+        .collect();
+    let status = connector.try_get("/status").await.unwrap().json;
+    assert_eq!(
+        serials,
+        ["", status["certificate"]["serial"].as_str().unwrap()]
+    );
 }
 
 #[tokio::test]

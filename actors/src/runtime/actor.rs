@@ -232,6 +232,7 @@ impl Handler<Ask<Beat>> for RuntimeActor {
             address,
         } = message;
         self.alive(ctx);
+        self.look_beside_refused(address, ctx);
         self.live.change(|live| {
             live.health = health;
             live.metrics = metrics;

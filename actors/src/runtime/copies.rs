@@ -26,6 +26,13 @@ pub(crate) struct TokenStale {
     pub(super) serial: String,
 }
 
+/// Somebody who holds the binding key asked for a recovery whose number was used already.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct RecoveryRefused {
+    pub(super) address: SocketAddr,
+}
+
 impl Handler<TokenReplaced> for RuntimeActor {
     type Result = ();
 
@@ -47,7 +54,26 @@ impl Handler<TokenStale> for RuntimeActor {
     }
 }
 
+impl Handler<RecoveryRefused> for RuntimeActor {
+    type Result = ();
+
+    fn handle(&mut self, refused: RecoveryRefused, _: &mut Context<Self>) {
+        let (now, address) = (self.house.clock.now(), refused.address.to_string());
+        self.copies.recovery_refused(&address, now);
+    }
+}
+
 impl RuntimeActor {
+    /// Looks whether who beats goes on beside somebody who was refused a recovery.
+    pub(super) fn look_beside_refused(&mut self, address: SocketAddr, ctx: &mut Context<Self>) {
+        if self.copies.awaits_beat() {
+            let both = self
+                .copies
+                .beat(&address.to_string(), self.house.clock.now());
+            self.report_copies(both, ctx);
+        }
+    }
+
     /// Looks whether a Hello is of another copy than the one before it.
     pub(super) fn look_for_copies(
         &mut self,

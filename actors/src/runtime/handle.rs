@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::{
     actor::{Beat, CloseSession, OpenSession, RuntimeActor, Tick},
     checkpoints::TakeCheckpoint,
-    copies::{TokenReplaced, TokenStale},
+    copies::{RecoveryRefused, TokenReplaced, TokenStale},
 };
 use crate::{Guarded, Health as ActorHealth, Peer, TenantError, ask::tell};
 
@@ -171,6 +171,11 @@ impl RuntimeHandle {
             address: peer.address,
             serial: peer.identity.serial.clone(),
         });
+    }
+
+    /// Says that a recovery in its name was refused because its number was used already.
+    pub(crate) fn recovery_refused(&self, address: SocketAddr) {
+        self.tell(RecoveryRefused { address });
     }
 
     /// Takes one of the checkpoints that may be signed for it, or says in how many milliseconds

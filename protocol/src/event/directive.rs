@@ -65,7 +65,7 @@ pub struct RuntimeCloned {
 pub struct Sighting {
     /// From where it came.
     pub address: String,
-    /// Serial number of the certificate it showed, hex.
+    /// Serial number of the certificate it showed, hex; empty where it showed none.
     pub serial: String,
     /// The generation of its session, 0 where it came without one.
     pub generation: u64,
