@@ -22,6 +22,7 @@ pub mod license;
 mod memory_disk;
 pub mod note;
 pub mod provider_token;
+pub mod recovery;
 mod segments;
 pub mod server_message;
 pub mod spiffe_id;
@@ -76,6 +77,7 @@ entries! {
     license: Small,
     note: Small,
     provider_token: Medium,
+    recovery: Medium,
     server_message: Small,
     spiffe_id: Small,
     tlog_proof: Small,
