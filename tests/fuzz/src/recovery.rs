@@ -1,7 +1,7 @@
 //! What asks for a certificate after enrolment: renewal, and both halves of a recovery.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use provost_certs::{CheckedCsr, check_recovery};
+use provost_certs::{CheckedCsr, CheckedRecovery, check_recovery};
 use provost_protocol::{
     certificate::{ChallengeRequest, RECOVERY_REQUEST_MAX, RecoveryRequest, RenewRequest},
     json::{self, Limits},
@@ -23,18 +23,32 @@ pub fn target(data: &[u8]) {
         let again = CheckedCsr::from_der(&der).expect("it was read before");
         assert_eq!(csr.key_sha256(), again.key_sha256());
     }
-    if let Ok(request) = json::parse::<RecoveryRequest>(data, &limits)
-        && let Ok(checked) = check_recovery(&request, EXPORTER)
-    {
-        assert!(!checked.proves(None), "there is no key to prove");
-        let stranger = STANDARD.encode([SPKI_HEAD, &crate::STRANGER].concat());
-        assert!(!checked.proves(Some(&stranger)));
-        if checked.proves(Some(SIGNER)) {
-            assert_eq!((request.counter, checked.nonce), (1, [7; 32]));
-            let elsewhere = check_recovery(&request, [0; 32]).expect("it was checked before");
-            assert!(!elsewhere.proves(Some(SIGNER)), "of another connection");
-        }
+    let Some((request, checked)) = recovery(data) else {
+        return;
+    };
+    assert!(!checked.proves(None), "there is no key to prove");
+    let stranger = STANDARD.encode([SPKI_HEAD, &crate::STRANGER].concat());
+    assert!(!checked.proves(Some(&stranger)));
+    if checked.proves(Some(SIGNER)) {
+        assert_eq!((request.counter, checked.nonce), (1, [7; 32]));
+        let elsewhere = check_recovery(&request, [0; 32]).expect("it was checked before");
+        assert!(!elsewhere.proves(Some(SIGNER)), "of another connection");
     }
+}
+
+/// Whether the bytes are a recovery that the seeds' key signed, which the good seed is.
+#[must_use]
+pub fn proven(data: &[u8]) -> bool {
+    recovery(data).is_some_and(|(_, checked)| checked.proves(Some(SIGNER)))
+}
+
+fn recovery(data: &[u8]) -> Option<(RecoveryRequest, CheckedRecovery)> {
+    let limits = Limits {
+        bytes_max: RECOVERY_REQUEST_MAX,
+    };
+    let request = json::parse::<RecoveryRequest>(data, &limits).ok()?;
+    let checked = check_recovery(&request, EXPORTER).ok()?;
+    Some((request, checked))
 }
 
 /// Of the connection on which the good seed was signed.

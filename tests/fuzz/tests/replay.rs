@@ -63,6 +63,16 @@ fn the_good_seed_of_a_compressed_segment_is_one_the_journal_reads() {
 }
 
 #[test]
+fn the_good_seed_of_a_recovery_and_no_other_is_believed() {
+    let entry = ENTRIES.iter().find(|entry| entry.name == "recovery");
+    let believed = seeds(entry.unwrap())
+        .into_iter()
+        .filter(|(_, seed)| provost_fuzz::recovery::proven(seed));
+    let names: Vec<String> = believed.map(|(name, _)| name).collect();
+    assert_eq!(names, ["recovery"]);
+}
+
+#[test]
 fn arbitrary_bytes_are_taken_without_a_panic() {
     bounded();
     for entry in ENTRIES {
