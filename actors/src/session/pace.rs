@@ -47,13 +47,14 @@ impl Pace {
         left
     }
 
-    /// A frame was taken in: every so many, everybody else on this thread gets a turn.
-    pub(super) async fn turn(&mut self) {
+    /// A frame was taken in; says whether everybody else on this thread is to get a turn now.
+    pub(super) const fn is_turn_over(&mut self) -> bool {
         self.frames += 1;
-        if self.frames >= FRAMES_A_TURN {
-            self.frames = 0;
-            tokio::task::yield_now().await;
+        if self.frames < FRAMES_A_TURN {
+            return false;
         }
+        self.frames = 0;
+        true
     }
 
     /// When to come back, where the kernel is about to close.

@@ -1,0 +1,175 @@
+//! What is volatile about a live runtime: written by its actor, and by whoever takes in a heartbeat
+//! that changes nothing but when the runtime was last heard of.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use provost_kernel::liveness::{Pulse, Rhythm};
+use provost_protocol::{
+    RuntimeId, TenantId, Timestamp,
+    entity::{Health, Liveness, RuntimeType},
+};
+use tokio::sync::watch;
+
+/// What is volatile about a live runtime, for those who look.
+#[derive(Debug, Clone)]
+pub struct LiveRuntime {
+    /// Its own tenant.
+    pub tenant: TenantId,
+    /// The runtime.
+    pub runtime: RuntimeId,
+    /// What it is.
+    pub runtime_type: RuntimeType,
+    /// What the kernel sees of its heartbeats.
+    pub liveness: Liveness,
+    /// What it says of itself.
+    pub health: Health,
+    /// When it last beat, since the kernel started.
+    pub last_beat: Option<Timestamp>,
+    /// Its last figures.
+    pub metrics: BTreeMap<String, f64>,
+    /// Whether a session is open.
+    pub connected: bool,
+    /// The generation of its newest session.
+    pub generation: u64,
+    /// From where it last came.
+    pub address: Option<SocketAddr>,
+}
+
+/// The shared cell behind [`LiveRuntime`].
+#[derive(Debug)]
+pub(crate) struct Live {
+    cell: Mutex<Cell>,
+    pub(super) generation: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Cell {
+    shown: LiveRuntime,
+    pulse: Pulse,
+    /// How long the wheel that looks after it has slept in all.
+    slept: Arc<AtomicU64>,
+    /// How much of it is forgiven already.
+    forgiven_ms: u64,
+    /// The interval by which the wheel was set.
+    looked_for_ms: u64,
+}
+
+/// A heartbeat, as far as it says something of its runtime.
+#[derive(Debug)]
+pub(crate) struct Beat {
+    pub(crate) health: Health,
+    pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Live {
+    /// Begins with what is known before the first beat.
+    pub(crate) fn new(shown: LiveRuntime, pulse: Pulse) -> Self {
+        Self {
+            cell: Mutex::new(Cell {
+                shown,
+                pulse,
+                slept: Arc::default(),
+                forgiven_ms: 0,
+                looked_for_ms: u64::MAX,
+            }),
+            generation: watch::Sender::new(0),
+        }
+    }
+
+    /// A life of the actor begins, looked after by a wheel that has slept so long.
+    pub(crate) fn begin(&self, pulse: Pulse, slept: Arc<AtomicU64>) {
+        let mut cell = self.lock();
+        cell.pulse = pulse;
+        cell.forgiven_ms = slept.load(Ordering::Relaxed);
+        cell.slept = slept;
+    }
+
+    pub(crate) fn look(&self) -> LiveRuntime {
+        let cell = self.lock();
+        let mut shown = cell.shown.clone();
+        shown.liveness = cell.pulse.liveness();
+        shown.last_beat = cell.pulse.last_beat();
+        shown
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.lock().shown.connected
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut LiveRuntime)) {
+        change(&mut self.lock().shown);
+    }
+
+    pub(super) fn rhythm(&self) -> Rhythm {
+        self.lock().pulse.rhythm()
+    }
+
+    /// The runtime was heard of.
+    pub(super) fn heard(&self, rhythm: Rhythm, now: Timestamp) {
+        self.lock().heard(rhythm, now);
+    }
+
+    /// Takes in a beat that nobody else needs to hear of; says whether that is so, and takes
+    /// nothing where it is not.
+    ///
+    /// The wheel looks early enough for what follows from it ([`Pulse::look_at`]), so that beats
+    /// cost no timer.
+    pub(super) fn beat(&self, beat: &mut Beat, rhythm: Rhythm, now: Timestamp) -> bool {
+        let mut cell = self.lock();
+        let looked_for_ms = cell.looked_for_ms;
+        if cell.pulse.liveness() != Liveness::Online || rhythm.is_much_shorter(looked_for_ms) {
+            return false;
+        }
+        cell.heard(rhythm, now);
+        cell.shown.health = beat.health;
+        cell.shown.metrics = std::mem::take(&mut beat.metrics);
+        cell.shown.address = Some(beat.address);
+        true
+    }
+
+    /// The wheel says that it is time; gives what is seen then.
+    pub(super) fn tick(&self, now: Timestamp) -> Liveness {
+        let mut cell = self.lock();
+        let slept = cell.slept.load(Ordering::Relaxed);
+        let missed = slept.saturating_sub(cell.forgiven_ms);
+        cell.forgiven_ms = slept;
+        // Nobody slept for longer since the last beat than that is ago.
+        let heard = cell.pulse.last_beat();
+        let missed = heard.map_or(missed, |heard| missed.min(now.millis_since(heard)));
+        cell.pulse.kernel_slept(missed);
+        // The wheel is the authority: by what it was late besides, it moved the deadline on.
+        if let Some(deadline) = cell.pulse.deadline() {
+            cell.pulse.kernel_slept(now.millis_since(deadline));
+        }
+        cell.pulse.tick(now);
+        cell.pulse.liveness()
+    }
+
+    /// When the wheel is to look next; never at who is lost.
+    pub(super) fn look_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut cell = self.lock();
+        cell.looked_for_ms = cell.pulse.rhythm().interval_ms;
+        cell.pulse.look_at(now)
+    }
+
+    /// A cell is whole at every moment, whoever panicked while holding it.
+    fn lock(&self) -> MutexGuard<'_, Cell> {
+        self.cell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cell {
+    fn heard(&mut self, rhythm: Rhythm, now: Timestamp) {
+        self.pulse.set_rhythm(rhythm);
+        self.pulse.beat(now);
+        self.forgiven_ms = self.slept.load(Ordering::Relaxed);
+    }
+}
