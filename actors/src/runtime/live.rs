@@ -173,3 +173,85 @@ impl Cell {
         self.forgiven_ms = self.slept.load(Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RHYTHM: Rhythm = Rhythm {
+        interval_ms: 10_000,
+        grace_ms: 30_000,
+    };
+
+    #[test]
+    fn what_the_kernel_slept_since_a_beat_is_forgiven_once() {
+        let (live, slept) = live();
+        assert!(live.beat(&mut beat(), RHYTHM, at(10)));
+        slept.fetch_add(3_600_000, Ordering::Relaxed);
+        assert_eq!(live.tick(at(3_615)), Liveness::Online, "5 s after the beat");
+        assert_eq!(live.look_at(at(3_615)), Some(at(3_625)));
+        assert_eq!(live.tick(at(3_625)), Liveness::Late);
+        assert_eq!(live.tick(at(3_640)), Liveness::Lost);
+    }
+
+    #[test]
+    fn nobody_slept_for_longer_than_the_last_beat_is_ago() {
+        let (live, slept) = live();
+        // It was heard after the kernel woke, and before the wheel saw how long it had slept.
+        assert!(live.beat(&mut beat(), RHYTHM, at(3_612)));
+        slept.fetch_add(3_600_000, Ordering::Relaxed);
+        assert_eq!(live.tick(at(3_620)), Liveness::Online);
+        assert_eq!(live.look_at(at(3_634)), Some(at(3_635)));
+    }
+
+    #[test]
+    fn who_is_late_or_told_a_much_shorter_rhythm_is_for_the_actor() {
+        let (live, _) = live();
+        let shorter = Rhythm {
+            interval_ms: 5_000,
+            grace_ms: 20_000,
+        };
+        assert!(!live.beat(&mut beat(), shorter, at(1)));
+        assert_eq!(live.look().last_beat, None, "nothing was taken");
+        assert_eq!(live.tick(at(15)), Liveness::Late);
+        let mut late = beat();
+        late.metrics.insert("load".to_owned(), 1.0);
+        assert!(!live.beat(&mut late, RHYTHM, at(16)));
+        assert_eq!(late.metrics.len(), 1, "its figures are the actor's to take");
+    }
+
+    /// Looked after by a wheel set for the first beat.
+    fn live() -> (Live, Arc<AtomicU64>) {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let pulse = Pulse::begin(at(0), RHYTHM, false);
+        let shown = LiveRuntime {
+            tenant: id.parse().unwrap(),
+            runtime: id.parse().unwrap(),
+            runtime_type: RuntimeType::,
+            liveness: Liveness::Online,
+            health: Health::,
+            last_beat: None,
+            metrics: BTreeMap::new(),
+            connected: true,
+            generation: 1,
+            address: None,
+        };
+        let live = Live::new(shown, pulse.clone());
+        let slept = Arc::new(AtomicU64::new(0));
+        live.begin(pulse, Arc::clone(&slept));
+        assert_eq!(live.look_at(at(0)), Some(Timestamp::from_millis(11_667)));
+        (live, slept)
+    }
+
+    fn beat() -> Beat {
+        Beat {
+            health: Health::,
+            metrics: BTreeMap::new(),
+            address: "127.0.0.1:1".parse().unwrap(),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_millis(second * 1_000)
+    }
+}
