@@ -5,6 +5,8 @@
 //! not hears `rate_limited` with a time, at the cost of a frame and without anybody else's turn.
 //! Volatile: a restart fills all buckets.
 
+mod turn;
+
 use std::{
     collections::HashMap,
     num::NonZeroU32,
@@ -24,6 +26,7 @@ use governor::{
 use provost_protocol::{Code, Problem, TenantId, wire::Operation};
 use tokio::time::Instant;
 
+use self::turn::Turn;
 use crate::Random;
 
 /// How much there is, in operations; a costly one counts for several ([`cost`]).
@@ -67,9 +70,16 @@ struct Shared {
 
 #[derive(Debug)]
 struct Tenants {
-    buckets: HashMap<TenantId, Arc<Bucket>>,
+    buckets: HashMap<TenantId, Arc<TenantBudget>>,
     /// At this many, those that nobody holds are let go.
     sweep_at: usize,
+}
+
+/// What all connections of a tenant's runtimes share.
+#[derive(Debug)]
+struct TenantBudget {
+    bucket: Bucket,
+    turn: Turn,
 }
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>;
@@ -78,7 +88,7 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duratio
 #[derive(Debug)]
 pub struct Budget {
     own: Bucket,
-    tenant: Arc<Bucket>,
+    tenant: Arc<TenantBudget>,
     shared: Arc<Shared>,
 }
 
@@ -133,7 +143,7 @@ impl Budgets {
         RESTART_MS + u64::from_le_bytes(bytes) % (needed.min(RETURN_MS_MAX) + 1)
     }
 
-    fn tenant(&self, tenant: TenantId) -> Arc<Bucket> {
+    fn tenant(&self, tenant: TenantId) -> Arc<TenantBudget> {
         // A map is whole at every moment, whoever panicked while holding it.
         let tenants = &self.shared.tenants;
         let mut tenants = tenants.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,9 +161,12 @@ impl Budgets {
             tenant_burst,
             ..
         } = self.shared.rates;
-        let bucket = Arc::new(self.bucket(rate, tenant_burst));
-        tenants.buckets.insert(tenant, Arc::clone(&bucket));
-        bucket
+        let budget = Arc::new(TenantBudget {
+            bucket: self.bucket(rate, tenant_burst),
+            turn: Turn::default(),
+        });
+        tenants.buckets.insert(tenant, Arc::clone(&budget));
+        budget
     }
 
     fn bucket(&self, a_second: NonZeroU32, burst: NonZeroU32) -> Bucket {
@@ -168,7 +181,7 @@ impl Budget {
     /// # Errors
     /// 429 `rate_limited` with when to come again; nothing else has happened.
     pub fn take(&self, cost: NonZeroU32) -> Result<(), Problem> {
-        let wait = wait_for(&self.own, cost).or_else(|| wait_for(&self.tenant, cost));
+        let wait = wait_for(&self.own, cost).or_else(|| wait_for(&self.tenant.bucket, cost));
         let Some(wait) = wait else {
             return Ok(());
         };
@@ -176,6 +189,16 @@ impl Budget {
         let detail = "more than one connection or its tenant may ask for";
         Err(Problem::new(Code::RateLimited, detail)
             .retry_after_ms(wait_ms.saturating_add(1).max(REST_MS_LEAST)))
+    }
+
+    /// A frame was taken in; says whether the turn of the tenant's sessions is over.
+    pub(crate) fn take_frame(&self) -> bool {
+        self.tenant.turn.take()
+    }
+
+    /// Waits until it is the turn of the tenant's sessions; to be asked on the tenant's own thread.
+    pub(crate) async fn turn(&self) {
+        self.tenant.turn.wait().await;
     }
 
     /// When to come back, for who is told to go ([`Budgets::come_back_ms`]).

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use provost_kernel::{Command, EntityKey};
+use provost_kernel::{Command, EntityKey, State};
 use provost_protocol::{RuntimeId, TenantId, entity::RuntimeType};
 
 use self::{lost::Lost, slots::Slots};
@@ -95,8 +95,12 @@ impl Directory {
     /// [`TenantError::NotFound`] before the tenant's first event; [`TenantError::Quarantined`]
     /// after too many crashes.
     pub async fn tenant(&self, id: TenantId) -> Result<TenantHandle, TenantError> {
-        if self.shared.tenants.awake(&id).is_none() {
-            self.require_entity(id, EntityKey::Tenant).await?;
+        match self.shared.tenants.awake(&id) {
+            Some(awake) if awake.is_served() && awake.view().tenant().is_some() => {
+                return Ok(awake);
+            }
+            Some(_) => {}
+            None => self.require_entity(id, EntityKey::Tenant).await?,
         }
         let handle = self.awake(id).await?;
         if handle.view().tenant().is_none() {
@@ -121,6 +125,12 @@ impl Directory {
             None => self.require_entity(id, attachment).await?,
         }
         self.tenant(id).await
+    }
+
+    /// The state of a tenant that is awake; never waits.
+    pub(crate) fn view_of(&self, id: TenantId) -> Option<Arc<State>> {
+        let awake = self.shared.tenants.awake(&id)?;
+        awake.is_served().then(|| awake.view())
     }
 
     /// Begins a tenant's log with a command that creates it.
@@ -148,6 +158,9 @@ impl Directory {
         id: RuntimeId,
     ) -> Result<RuntimeHandle, TenantError> {
         let key = (tenant.id(), id);
+        if let Some(awake) = self.shared.runtimes.awake(&key) {
+            return Ok(awake);
+        }
         let slot = self.shared.runtimes.slot(key);
         let born = slot
             .get_or_try_init(|| self.bear_runtime(tenant.clone(), id))
@@ -271,7 +284,7 @@ impl Directory {
         let found = tenant.look(vec![EntityKey::Runtime(id)]).await?;
         let record = found.runtime(id).ok_or(TenantError::NotFound)?;
         let place = self.shared.spawner.place(&tenant.id());
-        let live = Arc::new(birth::live(tenant.id(), record));
+        let live = Arc::new(birth::live(tenant.id(), record, self.house().clock.now()));
         let (weak, policy) = (Arc::downgrade(&self.shared), self.shared.policy);
         let shown = Arc::clone(&live);
         let born = self.shared.spawner.call_on(place, move || {

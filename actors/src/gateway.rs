@@ -4,6 +4,7 @@
 //! runtime and tenant in force. For which tenant it calls is judged by *that* tenant's own state.
 
 mod admissions;
+mod at_once;
 mod audit;
 mod check;
 mod checkpoint;
@@ -16,7 +17,7 @@ mod throttle;
 use std::sync::Arc;
 
 use provost_kernel::{
-    Caller, Command, EntityKey,
+    Command, EntityKey, State,
     command::Register,
     desired::{Surroundings, desired_state},
     license::{LicensePolicy, Licensee},
@@ -24,13 +25,13 @@ use provost_kernel::{
 };
 use provost_protocol::{
     Code, CorrelationId, Problem, TenantId,
-    entity::{DeploymentMode, RuntimeStatus, SecurityLevel, TenantStatus},
+    entity::{DeploymentMode, RuntimeStatus, SecurityLevel},
     event::Confirmation,
     sign::{PeerIdentity, StandingError},
     wire::{Confirm, DesiredState, Operation, Outcome, Trusts, WirePolicies},
 };
 
-pub use self::peer::{Facts, Known, Peer, Registered};
+pub use self::peer::{Facts, Kept, Known, Peer, Registered};
 use self::throttle::Throttle;
 use crate::{Budgets, Directory, Rates, TenantError, TenantHandle, TokenVerifier};
 
@@ -104,38 +105,18 @@ impl Gateway {
             .runtime(&tenant, peer.runtime)
             .await
             .map_err(gone)?;
-        let record = match tenant.view().runtime(peer.runtime) {
-            Some(record) => record.clone(),
+        let mut state = tenant.view();
+        if state.runtime(peer.runtime).is_none() {
             // Its actor is about to hold the record: once, right after it was born.
-            None => {
-                let key = EntityKey::Runtime(peer.runtime);
-                let state = tenant.look(vec![key]).await.map_err(gone)?;
-                state
-                    .runtime(peer.runtime)
-                    .cloned()
-                    .ok_or_else(|| gone(TenantError::NotFound))?
-            }
-        };
-        if record.status == RuntimeStatus::Revoked {
+            let key = EntityKey::Runtime(peer.runtime);
+            state = Arc::new(tenant.look(vec![key]).await.map_err(gone)?);
+        }
+        let known = Known::seen(Kept { tenant, runtime }, state, peer)
+            .ok_or_else(|| gone(TenantError::NotFound))?;
+        if known.caller.status == RuntimeStatus::Revoked {
             return Err(Problem::new(Code::RuntimeRevoked, "the runtime is revoked"));
         }
-        let tenant_status = tenant
-            .view()
-            .tenant()
-            .map_or(TenantStatus::Suspended, |record| record.status);
-        let caller = Caller {
-            runtime: peer.runtime,
-            tenant: peer.tenant,
-            tenant_status,
-            status: record.status,
-            killed: tenant.view().is_killed(peer.runtime),
-        };
-        Ok(Known {
-            tenant,
-            runtime,
-            record: Arc::new(record),
-            caller,
-        })
+        Ok(known)
     }
 
     /// Why a certificate is not good: of a runtime that is revoked, that it is, for ever; else that
@@ -171,7 +152,7 @@ impl Gateway {
                 "the runtime may not act for this tenant",
             )
         };
-        if known.record.deployment_mode != DeploymentMode::Shared {
+        if known.record().deployment_mode != DeploymentMode::Shared {
             return Err(mismatch());
         }
         let handle = self
@@ -211,7 +192,7 @@ impl Gateway {
             token_sha256: facts.token_sha256,
         });
         let meta = peer.meta(correlation_id);
-        let was_known = known.record.version.is_some();
+        let was_known = known.record().version.is_some();
         known
             .tenant
             .execute(command, meta)
@@ -222,7 +203,7 @@ impl Gateway {
         }
         Ok(Registered {
             known: was_known,
-            status: known.record.status,
+            status: known.record().status,
             policies: self.policies(&known),
         })
     }
@@ -241,10 +222,7 @@ impl Gateway {
         let known = self.known(&peer.identity).await?;
         let acted = self.acted_for(&known, tenant).await?;
         match operation {
-            Operation::Heartbeat(beat) => {
-                self.heartbeat(peer, &known, &acted, beat.health, beat.metrics)
-                    .await
-            }
+            Operation::Heartbeat(beat) => self.heartbeat(peer, &known, &acted, beat).await,
             Operation::Check(check) => {
                 let verdict = self
                     .check(peer, correlation_id, &known, &acted, check)
@@ -262,9 +240,9 @@ impl Gateway {
             Operation::PullLicense => {
                 let licensee = Licensee {
                     caller: known.caller,
-                    runtime_type: known.record.runtime_type,
-                    deployment_mode: known.record.deployment_mode,
-                    cnf: known.record.cnf.clone(),
+                    runtime_type: known.record().runtime_type,
+                    deployment_mode: known.record().deployment_mode,
+                    cnf: known.record().cnf.clone(),
                 };
                 let meta = peer.meta(correlation_id);
                 let text = acted.issue_license(licensee, meta).await;
@@ -297,7 +275,7 @@ impl Gateway {
     pub fn desired(&self, known: &Known, acted: &TenantHandle) -> Result<DesiredState, Problem> {
         let surroundings = Surroundings {
             trust_bundle: self.directory.house().trust_bundle.id(),
-            heartbeat_interval_ms: self.rhythm(known).interval_ms,
+            heartbeat_interval_ms: self.rhythm(&known.tenant.view()).interval_ms,
         };
         desired_state(&acted.view(), &known.caller, &surroundings)
             .map_err(|rejection| TenantError::from(rejection).problem())
@@ -340,7 +318,7 @@ impl Gateway {
             .map(|tenant| tenant.policies.clone());
         let policies = policies.unwrap_or_default();
         let license = LicensePolicy::of(policies.security_level);
-        let rhythm = self.rhythm(known);
+        let rhythm = self.rhythm(&known.tenant.view());
         WirePolicies {
             security_level: policies.security_level,
             data_residency: policies.data_residency,
@@ -357,11 +335,11 @@ impl Gateway {
         known.runtime.token_stale(peer, token_sha256.to_owned());
     }
 
-    /// The rhythm of the fleet for the caller's own tenant; each beat's answer spreads it.
-    fn rhythm(&self, known: &Known) -> Rhythm {
+    /// The rhythm of the fleet for a caller of the tenant of this state; each beat's answer spreads
+    /// it.
+    fn rhythm(&self, own: &State) -> Rhythm {
         let fleet = u64::try_from(self.directory.fleet_size()).unwrap_or(u64::MAX);
-        let view = known.tenant.view();
-        let level = view.tenant().map(|tenant| tenant.policies.security_level);
+        let level = own.tenant().map(|tenant| tenant.policies.security_level);
         Rhythm::for_fleet(fleet, level.unwrap_or(SecurityLevel::Standard))
     }
 }

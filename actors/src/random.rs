@@ -19,6 +19,13 @@ pub trait Random: fmt::Debug + Send + Sync {
         bytes
     }
 
+    /// A number to spread things by.
+    fn seed(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
     /// A secret of 256 bits.
     fn secret(&self) -> [u8; 32] {
         let mut bytes = [0; 32];

@@ -8,10 +8,14 @@ mod actor;
 mod checkpoints;
 mod copies;
 mod handle;
+mod live;
 mod silence;
 
-pub use self::handle::{BeatAnswer, LiveRuntime, Opened, Opening, RuntimeHandle};
 pub(crate) use self::{
     actor::{Fleet, RuntimeActor},
-    handle::Live,
+    live::{Beat, Live},
+};
+pub use self::{
+    handle::{BeatAnswer, Opened, Opening, RuntimeHandle},
+    live::LiveRuntime,
 };

@@ -6,36 +6,32 @@
 
 mod interests;
 mod opening;
-mod outgoing;
 mod pace;
-mod reader;
+mod requests;
+mod stream;
 mod wake;
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, rc::Rc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
-use futures_util::FutureExt;
-use provost_kernel::{
-    liveness::grace_ms,
-    session::{Effect, Ending, Input, Session},
-};
+use provost_kernel::session::{Effect, Ending, Input, Session};
 use provost_protocol::{
-    Code, ContractVersion, Problem, TenantId, codec,
+    Code, ContractVersion, Problem, TenantId, Timestamp, codec,
     envelope::Source,
     sign::PeerIdentity,
-    wire::{Answer, ClientMessage, DesiredState, Goodbye, Hello, Outcome, Request, ServerMessage},
+    wire::{Answer, ClientMessage, DesiredState, Goodbye, Hello, Outcome, ServerMessage},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadHalf},
-    sync::{mpsc, watch},
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
 };
 
 use self::{
-    interests::Interests, outgoing::Outgoing, pace::Pace, reader::FrameReader, wake::Event,
+    interests::Interests,
+    pace::Pace,
+    stream::{Came, FrameStream},
+    wake::{Event, Sources},
 };
-use crate::{
-    Gateway, Known, Opened, Peer,
-    budget::{CHECK, cost},
-};
+use crate::{Gateway, Kept, Peer, budget::CHECK};
 
 /// What a session needs besides its stream.
 #[derive(Debug, Clone)]
@@ -57,31 +53,29 @@ pub async fn serve<S>(stream: S, settings: SessionSettings) -> Ending
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (read, write) = tokio::io::split(stream);
-    let (answers, answered) = mpsc::channel(ANSWERS_MAX);
-    let now = settings.gateway.directory().house().clock.now();
+    let house = settings.gateway.directory().house();
+    let clock = Arc::clone(&house.clock);
     let budget = settings
         .gateway
         .budgets()
         .connection(settings.identity.tenant);
     let mut life = Life {
         pace: Pace::new(budget),
-        machine: Session::new(0, 0, now),
-        outgoing: Outgoing::new(write),
+        machine: Session::new(0, 0, clock.now()),
+        stream: FrameStream::new(stream),
+        sources: Sources::new(settings.draining, clock),
         interests: None,
         opened: None,
         peer: Rc::new(Peer {
-            identity: settings.identity.clone(),
+            identity: settings.identity,
             address: settings.address,
             version: ContractVersion::V0_2,
             source: Source::Connector,
         }),
-        answers,
-        settings,
-        told_to_drain: false,
+        gateway: settings.gateway,
         after_welcome: Vec::new(),
     };
-    let ending = life.run(read, answered).await;
+    let ending = life.run().await;
     life.finish(ending).await
 }
 
@@ -89,119 +83,140 @@ where
 struct Life<S> {
     pace: Pace,
     machine: Session,
-    outgoing: Outgoing<S>,
+    stream: FrameStream<S>,
+    sources: Sources,
     interests: Option<Interests>,
-    opened: Option<(Opened, Known)>,
+    opened: Option<Opened>,
     peer: Rc<Peer>,
-    answers: mpsc::Sender<Answer>,
-    settings: SessionSettings,
-    /// The kernel's stop is told once.
-    told_to_drain: bool,
+    gateway: Gateway,
     /// Desired states that found no room in Welcome.
     after_welcome: Vec<DesiredState>,
 }
 
+/// What there is from Welcome on.
+struct Opened {
+    generation: u64,
+    kept: Kept,
+}
+
+/// How much of what has come was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// All of it.
+    All,
+    /// There may be more, for another turn.
+    Some,
+    /// Up to what ended the session.
+    Last(Ending),
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
-    async fn run(&mut self, read: ReadHalf<S>, mut answered: mpsc::Receiver<Answer>) -> Ending {
-        let mut reader = FrameReader::new(read);
+    async fn run(&mut self) -> Ending {
         loop {
-            reader.set_limit(self.machine.frame_bytes_max());
-            let event = self.next(&mut reader, &mut answered).await;
-            let ending = match event {
-                Event::Frame(Ok(Some(frame))) => {
-                    let ending = self.on_frame(&frame).await;
-                    self.pace.turn().await;
-                    ending
-                }
-                Event::Frame(Ok(None)) => Some(Ending::Goodbye),
-                Event::Frame(Err(())) => self.act(&Input::Garbage).await,
-                Event::Answer(answer) => {
-                    let over = ends_the_session(&answer);
-                    self.bear(&answer);
-                    self.outgoing.send(&ServerMessage::Answer(answer)).await;
-                    self.act(if over {
-                        &Input::Revoked
-                    } else {
-                        &Input::Answered
-                    })
-                    .await
-                }
-                Event::Revised(tenant) => self.on_revised(tenant).await,
-                Event::Replaced => self.act(&Input::Replaced).await,
-                Event::Drain => {
-                    self.told_to_drain = true;
-                    self.act(&Input::Drain).await
-                }
-                Event::Tick => self.act(&Input::Tick).await,
-            };
-            if let Some(ending) = ending {
+            let taken = self.take_in().await;
+            self.stream.flush().await;
+            if let Taken::Last(ending) = taken {
                 return ending;
             }
-            if self.outgoing.is_broken() {
+            if self.stream.is_broken() {
                 return Ending::Idle;
+            }
+            let event = self.next(taken == Taken::Some).await;
+            if let Some(ending) = self.on_event(event).await {
+                return ending;
             }
         }
     }
 
-    /// Who was told to beat later is borne for longer.
-    fn bear(&mut self, answer: &Answer) {
-        if let Outcome::Beat(beat) = &answer.outcome {
-            let now = self.settings.gateway.directory().house().clock.now();
-            self.machine
-                .set_grace(grace_ms(beat.heartbeat_interval_ms), now);
+    /// Takes in the frames that are there, and those that have come meanwhile, for as long as its
+    /// turn lasts; what is answered at once waits to be written together.
+    async fn take_in(&mut self) -> Taken {
+        self.pace.turn().await;
+        while self.pace.rest().is_none() {
+            self.stream.set_limit(self.machine.frame_bytes_max());
+            let ending = match self.stream.next_frame() {
+                Err(()) => self.act(&Input::Garbage),
+                Ok(Some(frame)) => self.on_frame(&frame).await,
+                Ok(None) => match self.read_more().await {
+                    Some(Came::Bytes) => continue,
+                    Some(Came::End) => Some(Ending::Goodbye),
+                    None => return Taken::All,
+                },
+            };
+            if let Some(ending) = ending {
+                return Taken::Last(ending);
+            }
+            if self.pace.is_turn_over() {
+                break;
+            }
+            if self.stream.is_full() {
+                self.stream.flush().await;
+            }
+        }
+        Taken::Some
+    }
+
+    async fn on_event(&mut self, event: Event) -> Option<Ending> {
+        match event {
+            Event::Read(Came::Bytes) => None,
+            Event::Read(Came::End) => Some(Ending::Goodbye),
+            Event::Answer(answer) => self.on_answer(*answer),
+            Event::Revised(tenant) => Box::pin(self.on_revised(tenant)).await,
+            Event::Replaced => self.act(&Input::Replaced),
+            Event::Drain => self.act(&Input::Drain),
+            Event::Tick => self.act(&Input::Tick),
         }
     }
 
     async fn on_frame(&mut self, frame: &[u8]) -> Option<Ending> {
         match codec::decode::<ClientMessage>(frame) {
-            Err(_) => self.act(&Input::Garbage).await,
-            Ok(ClientMessage::Hello(hello)) => self.on_hello(hello).await,
-            Ok(ClientMessage::Request(request)) => self.on_request(request).await,
+            Err(_) => self.act(&Input::Garbage),
+            Ok(ClientMessage::Request(request)) => self.on_request(request),
+            // What is rare takes its room when it comes.
+            Ok(ClientMessage::Hello(hello)) => Box::pin(self.on_hello(hello)).await,
             Ok(ClientMessage::Confirm(confirm)) => {
-                // It has no answer: beyond the budget it is what makes reading rest.
-                let _ = self.pace.admit(CHECK);
-                let ending = self.act(&Input::Confirm).await;
+                let ending = self.on_word();
                 if ending.is_none() {
-                    let refused = self
-                        .settings
-                        .gateway
-                        .confirm(&self.peer, confirm)
-                        .await
-                        .err();
-                    if let Some(problem) = refused {
+                    let noted = self.gateway.confirm(&self.peer, confirm);
+                    if let Err(problem) = Box::pin(noted).await {
                         tracing::debug!(code = %problem.code, "a confirmation was refused");
                     }
                 }
                 ending
             }
             Ok(ClientMessage::Trusts(trusts)) => {
-                let _ = self.pace.admit(CHECK);
-                let ending = self.act(&Input::Confirm).await;
+                let ending = self.on_word();
                 if ending.is_none() {
-                    let refused = self.settings.gateway.trusts(&self.peer, trusts).await.err();
-                    if let Some(problem) = refused {
+                    let noted = self.gateway.trusts(&self.peer, trusts);
+                    if let Err(problem) = Box::pin(noted).await {
                         tracing::debug!(code = %problem.code, "a word on trust was refused");
                     }
                 }
                 ending
             }
-            Ok(ClientMessage::Goodbye(_)) => self.act(&Input::Goodbye).await,
+            Ok(ClientMessage::Goodbye(_)) => self.act(&Input::Goodbye),
         }
+    }
+
+    /// A word that has no answer: beyond the budget it is what makes reading rest.
+    fn on_word(&mut self) -> Option<Ending> {
+        let _ = self.pace.admit(CHECK);
+        self.act(&Input::Confirm)
     }
 
     /// Registers what Hello says, then welcomes; refused, the connection ends with the reason.
     async fn on_hello(&mut self, hello: Hello) -> Option<Ending> {
         let spoken = ContractVersion::negotiate(&hello.versions);
         let Some(version) = spoken.filter(|_| self.opened.is_none()) else {
-            return self.act(&Input::Hello(&hello.versions)).await;
+            return self.act(&Input::Hello(&hello.versions));
         };
         match self.open(&hello, version).await {
             Ok(welcome) => {
-                let ending = self.act(&Input::Hello(&hello.versions)).await;
+                let ending = self.act(&Input::Hello(&hello.versions));
                 if ending.is_none() {
-                    self.outgoing.send(&ServerMessage::Welcome(welcome)).await;
+                    self.stream.push(&ServerMessage::Welcome(welcome));
                     for state in std::mem::take(&mut self.after_welcome) {
-                        self.outgoing.send(&ServerMessage::Directive(state)).await;
+                        self.stream.push(&ServerMessage::Directive(state));
                     }
                 }
                 ending
@@ -212,70 +227,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 if let Some(told) = told {
                     *told = self.pace.come_back_ms().max(*told);
                 }
-                self.outgoing.send(&ServerMessage::Refused(problem)).await;
+                self.stream.push(&ServerMessage::Refused(problem));
                 Some(Ending::Violation)
             }
         }
     }
 
-    async fn on_request(&mut self, request: Request) -> Option<Ending> {
-        // Before any mailbox. No budget is used up before Hello: a request out of turn stays one.
-        if let Err(problem) = self.pace.admit(cost(&request.operation)) {
-            let outcome = Outcome::Refused(problem.correlated(request.correlation_id));
-            let answer = Answer {
-                id: request.id,
-                outcome,
-            };
-            self.outgoing.send(&ServerMessage::Answer(answer)).await;
-            return None;
-        }
-        let effects = self.handle(&Input::Request { id: request.id });
-        for effect in effects {
-            match effect {
-                Effect::Serve { .. } => self.serve_request(request.clone()),
-                other => {
-                    if let Some(ending) = self.perform(other).await {
-                        return Some(ending);
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    /// Answers come in the order in which they are ready, not in which they were asked.
-    fn serve_request(&mut self, request: Request) {
-        if let Some(interests) = &mut self.interests {
-            interests.want(request.tenant);
-        }
-        let (gateway, peer) = (self.settings.gateway.clone(), Rc::clone(&self.peer));
-        let answers = self.answers.clone();
-        drop(actix::spawn(async move {
-            let Request {
-                id,
-                correlation_id,
-                tenant,
-                operation,
-            } = request;
-            let call = gateway.call(&peer, tenant, correlation_id, operation);
-            // Every request is answered, or its place would be taken for as long as the session.
-            let outcome = AssertUnwindSafe(call).catch_unwind().await;
-            let outcome = outcome
-                .unwrap_or_else(|_| Err(Problem::new(Code::Internal, "the call failed")))
-                .unwrap_or_else(|problem| Outcome::Refused(problem.correlated(correlation_id)));
-            let _ = answers.send(Answer { id, outcome }).await;
-        }));
-    }
-
     async fn on_revised(&mut self, tenant: TenantId) -> Option<Ending> {
-        let known = match self.settings.gateway.known(&self.peer.identity).await {
+        let known = match self.gateway.known(&self.peer.identity).await {
             Ok(known) => known,
             Err(problem) if problem.code == Code::RuntimeRevoked => {
-                return self.act(&Input::Revoked).await;
+                return self.act(&Input::Revoked);
             }
             // Whoever comes back is judged by the handshake.
             Err(problem) if problem.code == Code::CertificateRefused => {
-                self.outgoing.send(&ServerMessage::Refused(problem)).await;
+                self.stream.push(&ServerMessage::Refused(problem));
                 return Some(Ending::Revoked);
             }
             // The tenant is being rebuilt: looked at again, so that the revision is not missed.
@@ -288,26 +254,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         };
         let interests = self.interests.as_mut()?;
         if let Some(state) = interests.news(&known, tenant).await {
-            self.outgoing.send(&ServerMessage::Directive(state)).await;
+            self.stream.push(&ServerMessage::Directive(state));
         }
         None
     }
 
-    async fn act(&mut self, input: &Input<'_>) -> Option<Ending> {
-        for effect in self.handle(input) {
-            if let Some(ending) = self.perform(effect).await {
-                return Some(ending);
-            }
-        }
-        None
+    fn act(&mut self, input: &Input<'_>) -> Option<Ending> {
+        let effects = self.machine.handle(input, self.now());
+        effects.into_iter().find_map(|effect| self.perform(effect))
     }
 
-    fn handle(&mut self, input: &Input<'_>) -> Vec<Effect> {
-        let now = self.settings.gateway.directory().house().clock.now();
-        self.machine.handle(input, now)
+    fn now(&self) -> Timestamp {
+        self.gateway.directory().house().clock.now()
     }
 
-    async fn perform(&mut self, effect: Effect) -> Option<Ending> {
+    fn perform(&mut self, effect: Effect) -> Option<Ending> {
         match effect {
             // Welcome itself is sent by whoever opened the session; the rest needs no word.
             Effect::Welcome { .. } | Effect::Serve { .. } | Effect::Confirm => None,
@@ -315,9 +276,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 let problem =
                     Problem::new(code, "the request was not taken").retry_after_ms(RETRY_MS);
                 let outcome = Outcome::Refused(problem);
-                self.outgoing
-                    .send(&ServerMessage::Answer(Answer { id, outcome }))
-                    .await;
+                self.stream
+                    .push(&ServerMessage::Answer(Answer { id, outcome }));
                 None
             }
             Effect::SayGoodbye => {
@@ -325,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                     reason: "the kernel stops".to_owned(),
                     retry_after_ms: self.pace.come_back_ms(),
                 };
-                self.outgoing.send(&ServerMessage::Goodbye(goodbye)).await;
+                self.stream.push(&ServerMessage::Goodbye(goodbye));
                 None
             }
             Effect::Reject(code) => {
@@ -333,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 if code == Code::Draining {
                     problem = problem.retry_after_ms(self.pace.come_back_ms());
                 }
-                self.outgoing.send(&ServerMessage::Refused(problem)).await;
+                self.stream.push(&ServerMessage::Refused(problem));
                 None
             }
             Effect::Close(ending) => Some(ending),
@@ -342,23 +302,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
 
     /// The one place where a session ends.
     async fn finish(mut self, ending: Ending) -> Ending {
-        if let Some((opened, known)) = self.opened.take() {
-            known.runtime.closed(opened.generation);
+        if let Some(opened) = self.opened.take() {
+            opened.kept.runtime.closed(opened.generation);
         }
-        self.outgoing.close().await;
+        self.stream.close().await;
         tracing::debug!(?ending, "session ended");
         ending
     }
 }
 
-/// Every request in flight may be answered at once, and no answer waits for another.
-const ANSWERS_MAX: usize = 64;
-
 /// One of those in flight is answered within it.
 const RETRY_MS: u64 = 1_000;
-
-/// Whose certificate or runtime is refused now is refused whatever it asks next.
-fn ends_the_session(answer: &Answer) -> bool {
-    let refused = [Code::RuntimeRevoked, Code::CertificateRefused];
-    matches!(&answer.outcome, Outcome::Refused(problem) if refused.contains(&problem.code))
-}

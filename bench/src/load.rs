@@ -47,6 +47,8 @@ pub(crate) struct Spec {
     pub(crate) in_flight: usize,
     /// Whether to be told to come back later is an answer too.
     pub(crate) patient: bool,
+    /// How long a connection rests between an answer and its next question.
+    pub(crate) rest_us: u64,
 }
 
 /// What is at the other end.

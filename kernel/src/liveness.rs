@@ -109,6 +109,21 @@ impl Pulse {
         }
     }
 
+    /// When to look at it next, by somebody who does not hear of every beat.
+    ///
+    /// While it is online that is early enough for whatever the beats until then lead to, as long as
+    /// their intervals are not [much shorter](Rhythm::is_much_shorter); once there, it is the
+    /// deadline itself.
+    #[must_use]
+    pub fn look_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let deadline = self.deadline()?;
+        if self.liveness != Liveness::Online {
+            return Some(deadline);
+        }
+        let early = deadline.minus_millis(self.rhythm.interval_ms / EARLY_PART);
+        Some(if early > now { early } else { deadline })
+    }
+
     /// The liveness as of the last beat or tick.
     #[must_use]
     pub const fn liveness(&self) -> Liveness {
@@ -166,6 +181,13 @@ impl Rhythm {
         }
     }
 
+    /// Whether this interval is shorter than another by more than what spreading does to one and
+    /// the same: by more than a fifth.
+    #[must_use]
+    pub const fn is_much_shorter(&self, than_ms: u64) -> bool {
+        self.interval_ms.saturating_mul(5) < than_ms.saturating_mul(4)
+    }
+
     /// Spreads the interval by ±10 %, so that a fleet that started at once does not beat at once;
     /// the same seed gives the same spread. Grace stays.
     #[must_use]
@@ -216,3 +238,7 @@ const GRACE_MS_MORE: u64 = 10_000;
 
 /// A tenth either way.
 const SPREAD_PART: u64 = 10;
+
+/// The last beat and 7/6 of an interval: a beat right after that one, with an interval shorter by a
+/// fifth, is late after 6/5.
+const EARLY_PART: u64 = 3;

@@ -39,7 +39,9 @@ pub enum CodecError {
 /// [`CodecError::TooLarge`] over [`ENCODED_BYTES_MAX`]; [`CodecError::Malformed`] for a type that
 /// bincode cannot carry.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    encode_after(Vec::with_capacity(64), value)
+    let mut out = Vec::with_capacity(64);
+    encode_onto(&mut out, value, 0)?;
+    Ok(out)
 }
 
 /// Encodes a value as one whole frame: `u32` little-endian length, version byte, body.
@@ -47,11 +49,34 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// As [`encode`].
 pub fn encode_frame<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut frame = encode_after(vec![0; LENGTH_BYTES], value)?;
-    let length = frame.len() - LENGTH_BYTES;
-    let length = u32::try_from(length).map_err(|_| CodecError::TooLarge { bytes: frame.len() })?;
-    frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    let mut frame = Vec::with_capacity(64);
+    encode_frame_into(&mut frame, value)?;
     Ok(frame)
+}
+
+/// Encodes a value as one whole frame behind what `out` holds already, for frames that travel
+/// together; after an error `out` is as before.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_frame_into<T: Serialize>(out: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
+    let from = out.len();
+    out.extend_from_slice(&[0; LENGTH_BYTES]);
+    let body = from + LENGTH_BYTES;
+    let length = encode_onto(out, value, from).and_then(|()| {
+        let bytes = out.len() - body;
+        u32::try_from(bytes).map_err(|_| CodecError::TooLarge { bytes })
+    });
+    match length {
+        Ok(length) => {
+            out[from..body].copy_from_slice(&length.to_le_bytes());
+            Ok(())
+        }
+        Err(error) => {
+            out.truncate(from);
+            Err(error)
+        }
+    }
 }
 
 /// Decodes a value from exactly these bytes.
@@ -77,15 +102,16 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     Ok(value)
 }
 
-fn encode_after<T: Serialize>(mut out: Vec<u8>, value: &T) -> Result<Vec<u8>, CodecError> {
+fn encode_onto<T: Serialize>(out: &mut Vec<u8>, value: &T, from: usize) -> Result<(), CodecError> {
     out.push(FORMAT_VERSION);
     let config = bincode::config::standard();
-    bincode::serde::encode_into_std_write(value, &mut out, config)
+    bincode::serde::encode_into_std_write(value, out, config)
         .map_err(|error| CodecError::Malformed(error.to_string()))?;
-    if out.len() > ENCODED_BYTES_MAX {
-        return Err(CodecError::TooLarge { bytes: out.len() });
+    let bytes = out.len() - from;
+    if bytes > ENCODED_BYTES_MAX {
+        return Err(CodecError::TooLarge { bytes });
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The only format so far. A new one is a new number; old numbers stay readable where they last.
@@ -110,6 +136,18 @@ mod tests {
             decode::<(u32, String, Option<bool>)>(&bytes).unwrap(),
             value
         );
+    }
+
+    #[test]
+    fn frames_that_travel_together_are_the_same_bytes_one_behind_the_other() {
+        let mut out = Vec::new();
+        encode_frame_into(&mut out, &7_u32).unwrap();
+        encode_frame_into(&mut out, &"ab").unwrap();
+        let apart = [encode_frame(&7_u32).unwrap(), encode_frame(&"ab").unwrap()];
+        assert_eq!(out, apart.concat());
+        let too_large = vec![0_u8; ENCODED_BYTES_MAX];
+        assert!(encode_frame_into(&mut out, &too_large).is_err());
+        assert_eq!(out, apart.concat(), "nothing of what was refused is left");
     }
 
     #[test]

@@ -8,8 +8,8 @@ use provost_kernel::{
     state::RuntimeRecord,
 };
 use provost_protocol::{
-    RuntimeId, TenantId,
-    entity::{Liveness, RuntimeStatus, RuntimeType, SecurityLevel},
+    RuntimeId, TenantId, Timestamp,
+    entity::{RuntimeStatus, RuntimeType, SecurityLevel},
 };
 
 use super::{Directory, WeakDirectory};
@@ -45,23 +45,22 @@ impl Fleet for Counted {
 }
 
 /// What is shown of a runtime before its first beat.
-pub(super) fn live(tenant: TenantId, record: &RuntimeRecord) -> Live {
-    Live::new(LiveRuntime {
+pub(super) fn live(tenant: TenantId, record: &RuntimeRecord, now: Timestamp) -> Live {
+    let rhythm = Rhythm::for_fleet(0, SecurityLevel::Standard);
+    let pulse = Pulse::begin(now, rhythm, record.lost);
+    let shown = LiveRuntime {
         tenant,
         runtime: record.id,
         runtime_type: record.runtime_type,
-        liveness: if record.lost {
-            Liveness::Lost
-        } else {
-            Liveness::Online
-        },
+        liveness: pulse.liveness(),
         health: record.health,
         last_beat: None,
         metrics: std::collections::BTreeMap::new(),
         connected: false,
         generation: 0,
         address: None,
-    })
+    };
+    Live::new(shown, pulse)
 }
 
 /// Builds a runtime's actor from what its tenant says of it.
@@ -84,10 +83,11 @@ pub(super) async fn runtime(
     let fleet = Counted(directory);
     let rhythm = Rhythm::for_fleet(fleet.size(), level.unwrap_or(SecurityLevel::Standard));
     let house = Arc::clone(found.house());
+    let wheel = wheel(&found);
+    live.begin(Pulse::begin(house.clock.now(), rhythm, lost), wheel.slept());
     Ok(RuntimeActor {
         id,
-        pulse: Pulse::begin(house.clock.now(), rhythm, lost),
-        wheel: wheel(&found),
+        wheel,
         house,
         _awake: tenant.revisions(),
         tenant,

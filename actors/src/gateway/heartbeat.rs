@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use provost_kernel::Caller;
 use provost_protocol::{
     Code, Problem,
-    entity::{Health, RuntimeStatus, TenantStatus},
-    wire::{Beat, Outcome},
+    entity::{RuntimeStatus, TenantStatus},
+    wire::{self, DesiredState, Heartbeat, Outcome},
 };
 
 use super::{Gateway, Known, Peer};
-use crate::TenantHandle;
+use crate::{BeatAnswer, TenantHandle, runtime::Beat};
 
 impl Gateway {
     pub(super) async fn heartbeat(
@@ -17,34 +18,54 @@ impl Gateway {
         peer: &Peer,
         known: &Known,
         acted: &TenantHandle,
-        health: Health,
-        metrics: BTreeMap<String, f64>,
+        beat: Heartbeat,
     ) -> Result<Outcome, Problem> {
-        if metrics.len() > METRICS_MAX || metrics.keys().any(|name| name.len() > METRIC_BYTES_MAX) {
-            return Err(Problem::new(
-                Code::Invalid,
-                "metrics: at most 32 names of 64 bytes",
-            ));
-        }
-        // JSON has no such numbers, frames do: one would spoil the fleet's sum.
-        if metrics.values().any(|value| !value.is_finite()) {
-            return Err(Problem::new(Code::Invalid, "metrics: finite numbers only"));
-        }
+        check_metrics(&beat.metrics)?;
+        let beat = Beat {
+            health: beat.health,
+            metrics: beat.metrics,
+            address: peer.address,
+        };
         let answer = known
             .runtime
-            .beat(health, metrics, peer.address)
+            .beat(beat)
             .await
             .map_err(|error| error.problem())?;
-        let mut desired = self.desired(known, acted)?;
+        let desired = self.desired(known, acted)?;
+        Ok(self.beat_taken(&known.caller, answer, desired))
+    }
+
+    /// The answer to a beat that was taken in.
+    pub(super) fn beat_taken(
+        &self,
+        caller: &Caller,
+        answer: BeatAnswer,
+        mut desired: DesiredState,
+    ) -> Outcome {
         desired.heartbeat_interval_ms = answer.rhythm.interval_ms;
         desired.runtime_status = answer.status;
-        Ok(Outcome::Beat(Beat {
-            status: shown_status(answer.status, known.caller.tenant_status),
+        Outcome::Beat(wire::Beat {
+            status: shown_status(answer.status, caller.tenant_status),
             heartbeat_interval_ms: answer.rhythm.interval_ms,
             signed_time: self.directory.house().signed_time(),
             desired,
-        }))
+        })
     }
+}
+
+/// Refuses metrics that are too many, too long or no numbers.
+pub(super) fn check_metrics(metrics: &BTreeMap<String, f64>) -> Result<(), Problem> {
+    if metrics.len() > METRICS_MAX || metrics.keys().any(|name| name.len() > METRIC_BYTES_MAX) {
+        return Err(Problem::new(
+            Code::Invalid,
+            "metrics: at most 32 names of 64 bytes",
+        ));
+    }
+    // JSON has no such numbers, frames do: one would spoil the fleet's sum.
+    if metrics.values().any(|value| !value.is_finite()) {
+        return Err(Problem::new(Code::Invalid, "metrics: finite numbers only"));
+    }
+    Ok(())
 }
 
 /// A suspended tenant's runtimes are suspended with it (contract.md, section 2).

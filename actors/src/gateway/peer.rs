@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use provost_kernel::{Caller, state::RuntimeRecord};
+use provost_kernel::{Caller, State, state::RuntimeRecord};
 use provost_protocol::{
     ContractVersion, CorrelationId,
-    entity::{DeploymentMode, RuntimeStatus, RuntimeType},
+    entity::{DeploymentMode, RuntimeStatus, RuntimeType, TenantStatus},
     envelope::{ActorRef, Source},
     sign::PeerIdentity,
     wire::WirePolicies,
@@ -57,8 +57,16 @@ pub struct Registered {
 pub struct Known {
     pub(crate) tenant: TenantHandle,
     pub(crate) runtime: RuntimeHandle,
-    pub(crate) record: Arc<RuntimeRecord>,
+    /// The tenant as it was seen then; it holds the runtime.
+    state: Arc<State>,
     pub(crate) caller: Caller,
+}
+
+/// What a session keeps of a caller from one request to the next: handles, never what was seen.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub(crate) tenant: TenantHandle,
+    pub(crate) runtime: RuntimeHandle,
 }
 
 impl Peer {
@@ -75,10 +83,32 @@ impl Peer {
 }
 
 impl Known {
-    /// The runtime, as its tenant's log knows it.
+    /// Judges the runtime by a state of its tenant; `None` where it holds no such runtime.
+    pub(super) fn seen(kept: Kept, state: Arc<State>, peer: &PeerIdentity) -> Option<Self> {
+        let Kept { tenant, runtime } = kept;
+        let (caller, _) = caller(&state, peer)?;
+        Some(Self {
+            tenant,
+            runtime,
+            state,
+            caller,
+        })
+    }
+
+    /// The runtime, as its tenant's log knew it when the call came.
     #[must_use]
     pub fn record(&self) -> &RuntimeRecord {
-        &self.record
+        let record = self.state.runtime(self.caller.runtime);
+        record.expect("made only of a state that holds the runtime")
+    }
+
+    /// What may be kept for the next request.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        Kept {
+            tenant: self.tenant.clone(),
+            runtime: self.runtime.clone(),
+        }
     }
 
     /// The runtime's actor.
@@ -92,4 +122,21 @@ impl Known {
     pub const fn tenant(&self) -> &TenantHandle {
         &self.tenant
     }
+}
+
+/// Who calls, as a state of its own tenant says; `None` where it holds no such runtime.
+pub(super) fn caller<'a>(
+    state: &'a State,
+    peer: &PeerIdentity,
+) -> Option<(Caller, &'a RuntimeRecord)> {
+    let record = state.runtime(peer.runtime)?;
+    let tenant = state.tenant();
+    let caller = Caller {
+        runtime: peer.runtime,
+        tenant: peer.tenant,
+        tenant_status: tenant.map_or(TenantStatus::Suspended, |tenant| tenant.status),
+        status: record.status,
+        killed: state.is_killed(peer.runtime),
+    };
+    Some((caller, record))
 }

@@ -97,9 +97,9 @@ impl Gateway {
         let attach = Command::Attach(Attach {
             runtime: known.caller.runtime,
             operator: operator.id(),
-            deployment_mode: known.record.deployment_mode,
-            status: known.record.status,
-            cnf: known.record.cnf.clone(),
+            deployment_mode: known.record().deployment_mode,
+            status: known.record().status,
+            cnf: known.record().cnf.clone(),
         });
         home.execute(attach, meta.clone()).await?;
         Ok(home)

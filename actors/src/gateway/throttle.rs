@@ -15,6 +15,13 @@ pub(super) struct Throttle(Mutex<HashMap<Shadowed, Timestamp>>);
 pub(super) type Shadowed = (TenantId, RuntimeId, Feature, Reason);
 
 impl Throttle {
+    /// Whether this one would be recorded now.
+    pub(super) fn is_due(&self, key: &Shadowed, now: Timestamp) -> bool {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |at: &Timestamp| now.millis_since(*at) < OVERRIDE_EVERY_MS;
+        !seen.get(key).is_some_and(fresh)
+    }
+
     /// Whether this one is to be recorded now.
     pub(super) fn admits(&self, key: Shadowed, now: Timestamp) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);

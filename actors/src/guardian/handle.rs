@@ -49,6 +49,24 @@ impl<A: Actor<Context = Context<A>>> Guarded<A> {
         self.health.borrow().clone()
     }
 
+    /// Whether it can be asked now.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(&*self.health.borrow(), Health::Running(..))
+    }
+
+    /// Whether it is down for good: stopped or quarantined.
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(
+            &*self.health.borrow(),
+            Health::Stopped | Health::Quarantined
+        )
+    }
+
+    /// Whether it ended by itself, or was let go of.
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(&*self.health.borrow(), Health::Stopped)
+    }
+
     /// The actor's health as a value that can be watched.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Health<A>> {

@@ -1,13 +1,9 @@
 //! The shell around one runtime's pulse and session.
 
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
-use provost_kernel::{
-    Command, EntityKey,
-    clones::Copies,
-    liveness::{Pulse, Rhythm},
-};
+use provost_kernel::{Command, EntityKey, clones::Copies, liveness::Rhythm};
 use provost_protocol::{
     CorrelationId, RuntimeId, TenantId, Timestamp,
     entity::{Health, RuntimeStatus, RuntimeType, SecurityLevel},
@@ -18,7 +14,8 @@ use tokio::sync::watch;
 
 use super::{
     checkpoints::Checkpoints,
-    handle::{BeatAnswer, Live, Opened, Opening},
+    handle::{BeatAnswer, Opened, Opening},
+    live::{Beat, Live},
     silence::LOST_AGAIN_MS,
 };
 use crate::{
@@ -37,7 +34,6 @@ pub(crate) struct RuntimeActor {
     pub(crate) wheel: LocalWheel<(TenantId, RuntimeId)>,
     /// Says how many runtimes this kernel has.
     pub(crate) fleet: Rc<dyn Fleet>,
-    pub(crate) pulse: Pulse,
     pub(crate) session: Option<u64>,
     pub(crate) health_reported: Option<Timestamp>,
     pub(crate) checkpoints: Checkpoints,
@@ -60,11 +56,7 @@ pub(crate) trait Fleet: std::fmt::Debug {
 /// A heartbeat.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<BeatAnswer, TenantError>")]
-pub(crate) struct Beat {
-    pub(super) health: Health,
-    pub(super) metrics: BTreeMap<String, f64>,
-    pub(super) address: SocketAddr,
-}
+pub(crate) struct TakeBeat(pub(super) Beat);
 
 /// A session begins.
 #[derive(Debug, Message)]
@@ -101,7 +93,7 @@ impl RuntimeActor {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.session.is_some() && self.live.look().connected
+        self.session.is_some() && self.live.is_connected()
     }
 
     pub(super) fn say(&self, change: PresenceChange) {
@@ -125,22 +117,11 @@ impl RuntimeActor {
     }
 
     pub(super) fn schedule(&self) {
-        match self.pulse.deadline() {
-            Some(deadline) => self.wheel.schedule(self.key(), deadline),
-            // Silent, it stays until the log says so and its session has ended.
-            None => {
-                let next = self.house.clock.now().plus_millis(LOST_AGAIN_MS);
-                self.wheel.schedule(self.key(), next);
-            }
-        }
-    }
-
-    pub(super) fn show(&self) {
-        let (liveness, last_beat) = (self.pulse.liveness(), self.pulse.last_beat());
-        self.live.change(|live| {
-            live.liveness = liveness;
-            live.last_beat = last_beat;
-        });
+        let now = self.house.clock.now();
+        // Silent, it stays until the log says so and its session has ended.
+        let again = || now.plus_millis(LOST_AGAIN_MS);
+        let next = self.live.look_at(now).unwrap_or_else(again);
+        self.wheel.schedule(self.key(), next);
     }
 
     pub(super) fn meta(&self) -> Meta {
@@ -155,13 +136,9 @@ impl RuntimeActor {
 
     /// Takes in that the runtime is alive: a heartbeat, or a session's first word.
     fn alive(&mut self, ctx: &mut Context<Self>) {
-        let seed = self.house.random.id_bytes();
-        let seed = seed
-            .iter()
-            .fold(0_u64, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
+        let seed = self.house.random.seed();
         let rhythm = Rhythm::for_fleet(self.fleet.size(), self.security_level());
-        self.pulse.set_rhythm(rhythm.spread(seed));
-        self.pulse.beat(self.house.clock.now());
+        self.live.heard(rhythm.spread(seed), self.house.clock.now());
         // By what the log says, not by what was said: a word that was dropped is said again.
         match self.is_lost_in_log() {
             Some(true) => self.say(PresenceChange::Returned),
@@ -169,7 +146,6 @@ impl RuntimeActor {
             None => self.hold_again(ctx),
         }
         self.schedule();
-        self.show();
     }
 
     fn security_level(&self) -> SecurityLevel {
@@ -211,7 +187,6 @@ impl Actor for RuntimeActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         self.schedule();
-        self.show();
     }
 }
 
@@ -222,15 +197,15 @@ impl Drop for RuntimeActor {
     }
 }
 
-impl Handler<Ask<Beat>> for RuntimeActor {
+impl Handler<Ask<TakeBeat>> for RuntimeActor {
     type Result = ();
 
-    fn handle(&mut self, Ask { message, reply }: Ask<Beat>, ctx: &mut Self::Context) {
-        let Beat {
+    fn handle(&mut self, Ask { message, reply }: Ask<TakeBeat>, ctx: &mut Self::Context) {
+        let TakeBeat(Beat {
             health,
             metrics,
             address,
-        } = message;
+        }) = message;
         self.alive(ctx);
         self.look_beside_refused(address, ctx);
         self.live.change(|live| {
@@ -239,7 +214,7 @@ impl Handler<Ask<Beat>> for RuntimeActor {
             live.address = Some(address);
         });
         self.report_health(health, ctx);
-        let (status, rhythm) = (self.status(), self.pulse.rhythm());
+        let (status, rhythm) = (self.status(), self.live.rhythm());
         if status != RuntimeStatus::Registered {
             return reply.send(Ok(BeatAnswer { status, rhythm }));
         }
@@ -247,7 +222,7 @@ impl Handler<Ask<Beat>> for RuntimeActor {
         let command = Command::Activate { runtime: self.id };
         let activate = async move { tenant.execute(command, meta).await };
         ctx.spawn(activate.into_actor(self).map(move |outcome, actor, _| {
-            let rhythm = actor.pulse.rhythm();
+            let rhythm = actor.live.rhythm();
             reply.send(outcome.map(|_| BeatAnswer {
                 status: actor.status(),
                 rhythm,
@@ -278,7 +253,7 @@ impl Handler<OpenSession> for RuntimeActor {
         actix::MessageResult(Opened {
             generation,
             generations: self.live.generation.subscribe(),
-            rhythm: self.pulse.rhythm(),
+            rhythm: self.live.rhythm(),
         })
     }
 }

@@ -60,6 +60,7 @@ impl Handler<RecoveryRefused> for RuntimeActor {
     fn handle(&mut self, refused: RecoveryRefused, _: &mut Context<Self>) {
         let (now, address) = (self.house.clock.now(), refused.address.to_string());
         self.copies.recovery_refused(&address, now);
+        self.live.await_beat(self.copies.awaits_beat());
     }
 }
 
@@ -70,6 +71,7 @@ impl RuntimeActor {
             let both = self
                 .copies
                 .beat(&address.to_string(), self.house.clock.now());
+            self.live.await_beat(self.copies.awaits_beat());
             self.report_copies(both, ctx);
         }
     }
@@ -90,6 +92,7 @@ impl RuntimeActor {
             serial: &opening.serial,
         };
         let both = self.copies.came(&came, self.house.clock.now());
+        self.live.await_beat(self.copies.awaits_beat());
         self.report_copies(both, ctx);
     }
 

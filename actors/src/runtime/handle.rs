@@ -1,56 +1,24 @@
 //! A runtime, from outside.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use provost_kernel::liveness::Rhythm;
-use provost_protocol::{
-    RuntimeId, TenantId, Timestamp,
-    entity::{Health, Liveness, RuntimeStatus, RuntimeType},
-};
+use provost_kernel::{liveness::Rhythm, state::RuntimeRecord};
+use provost_protocol::{Timestamp, entity::RuntimeStatus};
 use tokio::sync::watch;
 
 use super::{
-    actor::{Beat, CloseSession, OpenSession, RuntimeActor, Tick},
+    actor::{CloseSession, OpenSession, RuntimeActor, TakeBeat, Tick},
     checkpoints::TakeCheckpoint,
     copies::{RecoveryRefused, TokenReplaced, TokenStale},
+    live::{Beat, Live, LiveRuntime},
 };
-use crate::{Guarded, Health as ActorHealth, Peer, TenantError, ask::tell};
+use crate::{Guarded, Health, Peer, TenantError, ask::tell};
 
 /// A runtime, from outside. Cheap to clone; knows how long to wait.
 #[derive(Debug, Clone)]
 pub struct RuntimeHandle {
     actor: Guarded<RuntimeActor>,
     live: Arc<Live>,
-}
-
-/// What is volatile about a live runtime, for those who look.
-#[derive(Debug, Clone)]
-pub struct LiveRuntime {
-    /// Its own tenant.
-    pub tenant: TenantId,
-    /// The runtime.
-    pub runtime: RuntimeId,
-    /// What it is.
-    pub runtime_type: RuntimeType,
-    /// What the kernel sees of its heartbeats.
-    pub liveness: Liveness,
-    /// What it says of itself.
-    pub health: Health,
-    /// When it last beat, since the kernel started.
-    pub last_beat: Option<Timestamp>,
-    /// Its last figures.
-    pub metrics: BTreeMap<String, f64>,
-    /// Whether a session is open.
-    pub connected: bool,
-    /// The generation of its newest session.
-    pub generation: u64,
-    /// From where it last came.
-    pub address: Option<SocketAddr>,
 }
 
 /// Answer to a heartbeat.
@@ -86,33 +54,6 @@ pub struct Opened {
     pub rhythm: Rhythm,
 }
 
-/// The shared cell behind [`LiveRuntime`].
-#[derive(Debug)]
-pub(crate) struct Live {
-    cell: Mutex<LiveRuntime>,
-    pub(super) generation: watch::Sender<u64>,
-}
-
-impl Live {
-    pub(crate) fn new(runtime: LiveRuntime) -> Self {
-        Self {
-            cell: Mutex::new(runtime),
-            generation: watch::Sender::new(0),
-        }
-    }
-
-    pub(crate) fn look(&self) -> LiveRuntime {
-        self.cell
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    pub(super) fn change(&self, change: impl FnOnce(&mut LiveRuntime)) {
-        change(&mut self.cell.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
 impl RuntimeHandle {
     pub(crate) const fn new(actor: Guarded<RuntimeActor>, live: Arc<Live>) -> Self {
         Self { actor, live }
@@ -129,22 +70,30 @@ impl RuntimeHandle {
     ///
     /// # Errors
     /// [`TenantError`].
-    pub async fn beat(
+    pub(crate) async fn beat(&self, beat: Beat) -> Result<BeatAnswer, TenantError> {
+        self.actor.ask(TakeBeat(beat), PATIENCE).await?
+    }
+
+    /// The same without asking the actor, where the beat changes nothing but when the runtime was
+    /// last heard of; `None`, and nothing taken, where it may change more.
+    pub(crate) fn beat_at_once(
         &self,
-        health: Health,
-        metrics: BTreeMap<String, f64>,
-        address: SocketAddr,
-    ) -> Result<BeatAnswer, TenantError> {
-        self.actor
-            .ask(
-                Beat {
-                    health,
-                    metrics,
-                    address,
-                },
-                PATIENCE,
-            )
-            .await?
+        beat: &mut Beat,
+        seen: &RuntimeRecord,
+        rhythm: Rhythm,
+        now: Timestamp,
+    ) -> Option<BeatAnswer> {
+        let settled = !seen.lost
+            && seen.health == beat.health
+            && matches!(
+                seen.status,
+                RuntimeStatus::Active | RuntimeStatus::Suspended
+            );
+        let taken = settled && self.actor.is_running() && self.live.beat(beat, rhythm, now);
+        taken.then_some(BeatAnswer {
+            status: seen.status,
+            rhythm,
+        })
     }
 
     /// Opens a session; one that was open hears that it is replaced.
@@ -197,10 +146,7 @@ impl RuntimeHandle {
     }
 
     pub(crate) fn is_asleep(&self) -> bool {
-        matches!(
-            self.actor.health(),
-            ActorHealth::Stopped | ActorHealth::Quarantined
-        )
+        self.actor.is_down()
     }
 
     fn tell<M>(&self, message: M)
@@ -209,7 +155,7 @@ impl RuntimeHandle {
         M: actix::Message + Send + 'static,
         M::Result: Send,
     {
-        if let ActorHealth::Running(address, _) = self.actor.health() {
+        if let Health::Running(address, _) = self.actor.health() {
             tell(&*address, message, "runtime");
         }
     }

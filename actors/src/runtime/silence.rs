@@ -13,20 +13,13 @@ impl Handler<Tick> for RuntimeActor {
     type Result = ();
 
     fn handle(&mut self, tick: Tick, ctx: &mut Self::Context) {
-        // The wheel is the authority: by what it was late, it moved the deadline on.
-        if let Some(deadline) = self.pulse.deadline() {
-            self.pulse.kernel_slept(tick.now.millis_since(deadline));
-        }
-        self.pulse.tick(tick.now);
-        if self.pulse.liveness() == Liveness::Lost && self.is_settled(ctx) {
-            self.show();
+        if self.live.tick(tick.now) == Liveness::Lost && self.is_settled(ctx) {
             if self.status() != RuntimeStatus::Revoked {
                 self.fleet.lost(self.key(), self.live.look().runtime_type);
             }
             return ctx.stop();
         }
         self.schedule();
-        self.show();
     }
 }
 

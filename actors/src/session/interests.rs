@@ -3,7 +3,10 @@
 //! Level-triggered: a watch holds the newest revision only, so that a slow session misses
 //! steps, never the last one.
 
-use std::time::Duration;
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use lru::LruCache;
 use provost_protocol::{Code, Problem, TenantId, wire::DesiredState};
@@ -65,6 +68,9 @@ impl Interests {
 
     /// A request named this tenant: it is followed at the next turn.
     pub(super) fn want(&mut self, tenant: TenantId) {
+        if tenant == self.own {
+            return;
+        }
         self.followed.promote(&self.own);
         if self.followed.get(&tenant).is_some() || self.wanted.contains(&tenant) {
             return;
@@ -83,12 +89,12 @@ impl Interests {
         }
     }
 
-    /// The next tenant whose desired state may have changed. May be dropped at every await.
-    pub(super) async fn revised(&mut self) -> TenantId {
-        match self.changes.recv().await {
-            Some(tenant) => tenant,
-            // Cannot be: a sender is held here.
-            None => std::future::pending().await,
+    /// The next tenant whose desired state may have changed.
+    pub(super) fn poll_revised(&mut self, cx: &mut Context<'_>) -> Poll<TenantId> {
+        match self.changes.poll_recv(cx) {
+            Poll::Ready(Some(tenant)) => Poll::Ready(tenant),
+            // None cannot be: a sender is held here.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
 

@@ -8,7 +8,7 @@ use provost_protocol::{
     wire::{DesiredState, Hello, IN_FLIGHT_MAX, Welcome},
 };
 
-use super::{Life, interests::Interests};
+use super::{Life, Opened, interests::Interests};
 use crate::{Facts, Gateway, Known, Opening, Registered};
 
 impl<S> Life<S> {
@@ -18,7 +18,7 @@ impl<S> Life<S> {
         version: ContractVersion,
     ) -> Result<Welcome, Problem> {
         self.speak(version);
-        let gateway = self.settings.gateway.clone();
+        let gateway = self.gateway.clone();
         let registered = self.register(&gateway, hello).await?;
         let known = gateway.known(&self.peer.identity).await?;
         let opened = known
@@ -27,15 +27,19 @@ impl<S> Life<S> {
                 nonce: hello.nonce,
                 last_generation: hello.last_generation,
                 serial: self.peer.identity.serial.clone(),
-                address: self.settings.address,
+                address: self.peer.address,
             })
             .await
             .map_err(|error| error.problem())?;
         let house = gateway.directory().house();
         let (generation, grace_ms) = (opened.generation, opened.rhythm.grace_ms);
         self.machine = Session::new(generation, grace_ms, house.clock.now());
+        self.sources.replaced_by(opened.generations, generation);
         // From here on the end of the session is the end of this generation, whatever fails.
-        self.opened = Some((opened, known.clone()));
+        self.opened = Some(Opened {
+            generation,
+            kept: known.kept(),
+        });
         let desired = self.follow_held(&gateway, &known, hello).await?;
         let policies = registered.map_or_else(|| gateway.policies(&known), |r| r.policies);
         Ok(Welcome {

@@ -15,7 +15,6 @@ use crate::Budget;
 pub(super) struct Pace {
     budget: Budget,
     rests_until: Option<Instant>,
-    frames: u32,
 }
 
 impl Pace {
@@ -23,7 +22,6 @@ impl Pace {
         Self {
             budget,
             rests_until: None,
-            frames: 0,
         }
     }
 
@@ -47,13 +45,14 @@ impl Pace {
         left
     }
 
-    /// A frame was taken in: every so many, everybody else on this thread gets a turn.
-    pub(super) async fn turn(&mut self) {
-        self.frames += 1;
-        if self.frames >= FRAMES_A_TURN {
-            self.frames = 0;
-            tokio::task::yield_now().await;
-        }
+    /// A frame was taken in; says whether others are to get their turn now.
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.budget.take_frame()
+    }
+
+    /// Waits until it is the turn of the tenant's sessions.
+    pub(super) async fn turn(&self) {
+        self.budget.turn().await;
     }
 
     /// When to come back, where the kernel is about to close.
@@ -61,10 +60,6 @@ impl Pace {
         self.budget.come_back_ms()
     }
 }
-
-/// As many requests as one connection may have open: a tenth of a millisecond each, and whoever
-/// waits behind ten such sessions waits for less than a tenth of a second.
-const FRAMES_A_TURN: u32 = 64;
 
 /// Heartbeats must go on being heard: no rest is longer than a moment.
 const REST_MAX: Duration = Duration::from_secs(1);

@@ -1,76 +1,203 @@
 //! What wakes a session, the kernel's own stop first.
+//!
+//! Each source is registered once and stays so: a request wakes the session by its stream and costs
+//! no timer and no place in a list of waiters.
 
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use bytes::Bytes;
-use provost_protocol::{TenantId, wire::Answer};
+use provost_protocol::{TenantId, Timestamp, wire::Answer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{mpsc, watch},
+    time::{Instant, Sleep, sleep},
 };
 
-use super::{Life, interests::Interests, reader::FrameReader};
-use crate::{Known, Opened};
+use super::{Life, interests::Interests, stream::Came};
+use crate::Clock;
 
 /// What wakes a session.
 pub(super) enum Event {
-    Frame(Result<Option<Bytes>, ()>),
-    Answer(Answer),
+    Read(Came),
+    Answer(Box<Answer>),
     Revised(TenantId),
     Replaced,
     Drain,
     Tick,
 }
 
+/// All that wakes a session but its stream.
+pub(super) struct Sources {
+    /// Gone once it has come: the kernel's stop is told once.
+    drained: Option<Waiting>,
+    /// There from Welcome on.
+    replaced: Option<Waiting>,
+    /// There from the first request on that is not answered at once.
+    answers: Option<Answers>,
+    alarm: Alarm,
+}
+
+type Waiting = Pin<Box<dyn Future<Output = ()>>>;
+
+struct Answers {
+    sender: mpsc::Sender<Box<Answer>>,
+    receiver: mpsc::Receiver<Box<Answer>>,
+}
+
+/// One timer, moved only when it goes off or is wanted earlier: a deadline that is put off by every
+/// frame costs nothing.
+struct Alarm {
+    clock: Arc<dyn Clock>,
+    sleep: Pin<Box<Sleep>>,
+    at: Timestamp,
+}
+
+impl Sources {
+    pub(super) fn new(mut draining: watch::Receiver<bool>, clock: Arc<dyn Clock>) -> Self {
+        let drained = async move {
+            // An error means that nobody can stop the kernel any more: then nobody does.
+            if draining.wait_for(|draining| *draining).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        Self {
+            drained: Some(Box::pin(drained)),
+            replaced: None,
+            answers: None,
+            alarm: Alarm::new(clock),
+        }
+    }
+
+    /// From here on a younger generation than this one wakes the session.
+    pub(super) fn replaced_by(&mut self, mut generations: watch::Receiver<u64>, own: u64) {
+        self.replaced = Some(Box::pin(async move {
+            // An error means that the runtime has no actor any more, and this session no right.
+            let _ = generations.wait_for(|newest| *newest > own).await;
+        }));
+    }
+
+    /// Where the answer to a request that takes its time is to be sent.
+    pub(super) fn answers(&mut self) -> mpsc::Sender<Box<Answer>> {
+        let make = || {
+            let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
+            Answers { sender, receiver }
+        };
+        self.answers.get_or_insert_with(make).sender.clone()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Event> {
+        if fired(&mut self.drained, cx) {
+            return Some(Event::Drain);
+        }
+        if fired(&mut self.replaced, cx) {
+            return Some(Event::Replaced);
+        }
+        let answer = self.answers.as_mut()?.receiver.poll_recv(cx);
+        match answer {
+            Poll::Ready(answer) => answer.map(Event::Answer),
+            Poll::Pending => None,
+        }
+    }
+}
+
+impl Alarm {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        // The first look at it sets it.
+        Self {
+            sleep: Box::pin(sleep(Duration::ZERO)),
+            at: Timestamp::MAX,
+            clock,
+        }
+    }
+
+    /// Whether it is time, with the timer set for when it will be.
+    fn poll(&mut self, wanted: Timestamp, cx: &mut Context<'_>) -> Poll<()> {
+        if wanted < self.at {
+            self.set(wanted);
+        }
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            if self.clock.now() >= wanted {
+                self.at = Timestamp::MAX;
+                return Poll::Ready(());
+            }
+            self.set(wanted);
+        }
+        Poll::Pending
+    }
+
+    fn set(&mut self, at: Timestamp) {
+        // A clock may stand where the timer says it is time: then it is looked at a little later.
+        let wait = at.millis_since(self.clock.now()).max(1);
+        let wait = Duration::from_millis(wait).min(LOOK_AGAIN);
+        self.sleep.as_mut().reset(Instant::now() + wait);
+        self.at = at;
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
-    pub(super) async fn next(
-        &mut self,
-        reader: &mut FrameReader<S>,
-        answered: &mut mpsc::Receiver<Answer>,
-    ) -> Event {
-        let now = self.settings.gateway.directory().house().clock.now();
-        let wait = self
-            .machine
-            .deadline()
-            .map_or(u64::MAX, |at| at.millis_since(now).max(1));
+    /// Waits for the next event; for none that comes by the stream where there is more of it in
+    /// memory.
+    pub(super) async fn next(&mut self, has_more: bool) -> Event {
         let rest = self.pace.rest();
-        let wait = Duration::from_millis(wait).min(rest.unwrap_or(Duration::MAX));
-        let generation = self.machine.generation();
-        let draining = &mut self.settings.draining;
-        tokio::select! {
-            biased;
-            () = drained(draining), if !self.told_to_drain => Event::Drain,
-            () = replaced(&mut self.opened, generation) => Event::Replaced,
-            Some(answer) = answered.recv() => Event::Answer(answer),
-            tenant = revised(&mut self.interests) => Event::Revised(tenant),
-            frame = reader.next(), if rest.is_none() => Event::Frame(frame),
-            () = tokio::time::sleep(wait) => Event::Tick,
-        }
+        let now = self.now();
+        let deadline = self.machine.deadline().unwrap_or(Timestamp::MAX);
+        let wanted = rest.map_or(deadline, |rest| {
+            deadline.min(now.plus_millis(crate::clock::millis(rest).max(1)))
+        });
+        poll_fn(|cx| {
+            if let Some(event) = self.sources.poll(cx) {
+                return Poll::Ready(event);
+            }
+            if let Poll::Ready(tenant) = revised(&mut self.interests, cx) {
+                return Poll::Ready(Event::Revised(tenant));
+            }
+            if rest.is_none() {
+                if has_more {
+                    return Poll::Ready(Event::Read(Came::Bytes));
+                }
+                if let Poll::Ready(came) = self.stream.poll_read(cx) {
+                    return Poll::Ready(Event::Read(came));
+                }
+            }
+            self.sources.alarm.poll(wanted, cx).map(|()| Event::Tick)
+        })
+        .await
+    }
+
+    /// Reads what is there already, without waiting.
+    pub(super) async fn read_more(&mut self) -> Option<Came> {
+        poll_fn(|cx| match self.stream.poll_read(cx) {
+            Poll::Ready(came) => Poll::Ready(Some(came)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
     }
 }
 
-async fn drained(draining: &mut watch::Receiver<bool>) {
-    // An error means that nobody can stop the kernel any more: then nobody does.
-    if draining.wait_for(|draining| *draining).await.is_err() {
-        std::future::pending::<()>().await;
+/// Whether it has come; it comes once.
+fn fired(waiting: &mut Option<Waiting>, cx: &mut Context<'_>) -> bool {
+    let has = |waiting: &mut Waiting| waiting.as_mut().poll(cx).is_ready();
+    if waiting.as_mut().is_some_and(has) {
+        *waiting = None;
+        return true;
     }
+    false
 }
 
-async fn replaced(opened: &mut Option<(Opened, Known)>, generation: u64) {
-    match opened {
-        Some((opened, _)) => {
-            let _ = opened
-                .generations
-                .wait_for(|newest| *newest > generation)
-                .await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
-async fn revised(interests: &mut Option<Interests>) -> TenantId {
+fn revised(interests: &mut Option<Interests>, cx: &mut Context<'_>) -> Poll<TenantId> {
     match interests {
-        Some(interests) => interests.revised().await,
-        None => std::future::pending().await,
+        Some(interests) => interests.poll_revised(cx),
+        None => Poll::Pending,
     }
 }
+
+/// Every request in flight may be answered at once, and no answer waits for another.
+const ANSWERS_MAX: usize = 64;
+
+/// A timer is looked after at least once in so long, whatever a clock that jumps made of it.
+const LOOK_AGAIN: Duration = Duration::from_secs(24 * 3_600);

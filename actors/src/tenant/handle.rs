@@ -176,7 +176,7 @@ impl TenantHandle {
     /// Whether it has fallen asleep and is to be woken anew. Quarantined it is not: that lasts
     /// until the kernel restarts.
     pub(crate) fn is_asleep(&self) -> bool {
-        matches!(self.actor.health(), Health::Stopped)
+        self.actor.is_stopped()
     }
 
     /// Whether the actor is loaded; it has a view then, also while it is rebuilt.
@@ -188,6 +188,11 @@ impl TenantHandle {
     #[must_use]
     pub fn is_quarantined(&self) -> bool {
         matches!(self.actor.health(), Health::Quarantined)
+    }
+
+    /// Whether its view may be answered from: it has one, and is neither asleep nor kept down.
+    pub(crate) fn is_served(&self) -> bool {
+        self.published.is_loaded() && !self.actor.is_down()
     }
 
     fn tell<M>(&self, message: M) -> bool

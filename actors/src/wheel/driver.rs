@@ -4,7 +4,10 @@ use std::{
     cell::RefCell,
     fmt,
     rc::{Rc, Weak},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use provost_protocol::Timestamp;
@@ -16,7 +19,10 @@ use crate::clock::{Clock, millis};
 /// A wheel that turns by itself on the thread it was made on.
 ///
 /// Clones share one wheel. The loop ends within a tick after the last clone is dropped.
-pub struct LocalWheel<K>(Rc<RefCell<Wheel<K>>>);
+pub struct LocalWheel<K> {
+    wheel: Rc<RefCell<Wheel<K>>>,
+    slept_ms: Arc<AtomicU64>,
+}
 
 impl<K: Ord + Clone + 'static> LocalWheel<K> {
     /// Starts the loop; at every tick at which keys expire, `expired` is given them and the time.
@@ -25,36 +31,47 @@ impl<K: Ord + Clone + 'static> LocalWheel<K> {
     #[must_use]
     pub fn start(clock: Arc<dyn Clock>, expired: impl FnMut(Timestamp, Vec<K>) + 'static) -> Self {
         let wheel = Rc::new(RefCell::new(Wheel::new()));
-        drop(actix::spawn(turn(Rc::downgrade(&wheel), clock, expired)));
-        Self(wheel)
+        let slept_ms = Arc::new(AtomicU64::new(0));
+        let shared = (Rc::downgrade(&wheel), Arc::clone(&slept_ms));
+        drop(actix::spawn(turn(shared, clock, expired)));
+        Self { wheel, slept_ms }
+    }
+
+    /// How long it has slept in all, in milliseconds: known before anything expires late.
+    #[must_use]
+    pub fn slept(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.slept_ms)
     }
 
     /// Sets the key's deadline, in place of any earlier one.
     pub fn schedule(&self, key: K, deadline: Timestamp) {
-        self.0.borrow_mut().schedule(key, deadline);
+        self.wheel.borrow_mut().schedule(key, deadline);
     }
 
     /// Takes the key's deadline away; says whether there was one.
     pub fn cancel(&self, key: &K) -> bool {
-        self.0.borrow_mut().cancel(key)
+        self.wheel.borrow_mut().cancel(key)
     }
 
     /// How many keys have a deadline.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.borrow().len()
+        self.wheel.borrow().len()
     }
 
     /// Says whether no key has a deadline.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.wheel.borrow().is_empty()
     }
 }
 
 impl<K> Clone for LocalWheel<K> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self {
+            wheel: Rc::clone(&self.wheel),
+            slept_ms: Arc::clone(&self.slept_ms),
+        }
     }
 }
 
@@ -65,7 +82,7 @@ impl<K> fmt::Debug for LocalWheel<K> {
 }
 
 async fn turn<K: Ord + Clone>(
-    wheel: Weak<RefCell<Wheel<K>>>,
+    (wheel, slept_ms): (Weak<RefCell<Wheel<K>>>, Arc<AtomicU64>),
     clock: Arc<dyn Clock>,
     mut expired: impl FnMut(Timestamp, Vec<K>),
 ) {
@@ -82,6 +99,7 @@ async fn turn<K: Ord + Clone>(
             );
             metrics::counter!(LATE_TICKS).increment(1);
             wheel.borrow_mut().slept(late_ms);
+            slept_ms.fetch_add(late_ms, Ordering::Relaxed);
         }
         // The borrow ends here: what expires may be scheduled again at once.
         let keys = wheel.borrow_mut().advance(this.1);

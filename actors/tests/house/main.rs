@@ -25,4 +25,5 @@ mod standing;
 mod store;
 mod supervision;
 mod trust;
+mod turns;
 mod world;

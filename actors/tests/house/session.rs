@@ -300,7 +300,7 @@ pub(crate) struct Client {
     pub(crate) stream: DuplexStream,
     decoder: FrameDecoder,
     served: JoinHandle<Ending>,
-    draining: watch::Sender<bool>,
+    pub(crate) draining: watch::Sender<bool>,
 }
 
 impl Client {

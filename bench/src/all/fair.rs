@@ -10,12 +10,16 @@ use crate::{
     load::{Ran, Server, Spec},
 };
 
-/// The others are 16 tenants that ask one check after another on a connection each; the one has 32
+/// The others are 16 tenants that ask on a connection each, within their budget; the one has 32
 /// connections with 32 in flight on each, and asks on when it is told to come back later.
 pub(super) async fn measure(run: &Run, house: &mut House) -> anyhow::Result<Vec<Figure>> {
     house.restart(Budgets::Usual).await?;
     let others: Vec<usize> = house.world.one_of_each(OTHERS + 1).split_off(1);
-    let mut others = Client::start(&house.clients(Server::Checks, others, 1)).await?;
+    let mut others = Client::start(&Spec {
+        rest_us: REST_US,
+        ..house.clients(Server::Checks, others, 1)
+    })
+    .await?;
     let members = house.world.members_of(0, BLASTING);
     let mut blaster = Client::start(&Spec {
         patient: true,
@@ -67,6 +71,9 @@ fn add(sum: &mut Ran, ran: Ran) {
     sum.refused += ran.refused;
     sum.took_us += ran.took_us;
 }
+
+/// Up to a thousand checks a second on each connection: half of what it may ask for.
+const REST_US: u64 = 1_000;
 
 /// The first tenant blasts.
 const OTHERS: usize = 16;

@@ -132,6 +132,7 @@ impl House {
             members,
             in_flight,
             patient: false,
+            rest_us: 0,
         }
     }
 

@@ -1,6 +1,6 @@
 //! One connection of frames that keeps so many questions open.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use provost_certs::Alpn;
@@ -21,6 +21,7 @@ pub(super) struct FrameLine {
     questions: Vec<Question>,
     in_flight: usize,
     patient: bool,
+    rest: Duration,
     next: u64,
     open: Vec<Open>,
     out: Vec<u8>,
@@ -57,6 +58,7 @@ impl FrameLine {
             questions: Question::all(spec.server, member)?,
             in_flight: spec.in_flight,
             patient: spec.patient,
+            rest: Duration::from_micros(spec.rest_us),
             next: FIRST_ID,
             open: Vec::new(),
             out: Vec::new(),
@@ -104,6 +106,9 @@ impl FrameLine {
         self.send().await?;
         while !self.open.is_empty() {
             let heard = self.hear(&mut ran).await?;
+            if !self.rest.is_zero() {
+                tokio::time::sleep(self.rest).await;
+            }
             if Instant::now() < until {
                 for _ in 0..heard {
                     self.ask();

@@ -200,3 +200,36 @@ fn a_fleet_that_is_told_at_once_does_not_beat_at_once() {
         "{tenths:?}"
     );
 }
+
+proptest! {
+    #![proptest_config(config(256))]
+
+    /// Whoever looks only when told to, and does not hear of beats, still sees every silence at its
+    /// very deadline.
+    #[test]
+    fn who_looks_when_told_is_never_behind_a_deadline(
+        beats in prop::collection::vec((0..40_000_u64, any::<u64>()), 1..60),
+        fleet in 0..400_000_u64,
+    ) {
+        let rhythm = Rhythm::for_fleet(fleet, SecurityLevel::Standard);
+        let mut now = Timestamp::EPOCH;
+        let mut pulse = Pulse::begin(now, rhythm.spread(0), false);
+        let mut look = pulse.look_at(now);
+        for (gap, seed) in beats {
+            let beat = now.plus_millis(gap * rhythm.interval_ms / 10_000);
+            while let Some(at) = look.filter(|at| *at <= beat) {
+                pulse.tick(at);
+                now = at;
+                look = pulse.look_at(now);
+                prop_assert!(look.is_none_or(|look| look > now), "it looks at one moment once");
+            }
+            now = beat;
+            let heard = pulse.beat(now);
+            pulse.set_rhythm(rhythm.spread(seed));
+            if heard.is_some() {
+                look = pulse.look_at(now);
+            }
+            prop_assert!(look <= pulse.deadline(), "{look:?} {pulse:?}");
+        }
+    }
+}
