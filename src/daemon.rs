@@ -7,6 +7,7 @@
 mod background;
 mod damage;
 pub mod disk;
+mod entrance;
 mod stop;
 
 use std::{
@@ -31,6 +32,7 @@ use provost_protocol::{Timestamp, entity::KeyPurpose, sign::Signer};
 use provost_store::{Backend, DamageHook, FatalHook, OpenError, Opened, Options, ReadError, Store};
 use tokio::{net::TcpListener, sync::watch};
 
+use self::entrance::Entrance;
 use crate::{
     admin::{self, AdminContext, Enrolment, OnRevoked, Readiness, view::PublicKey},
     ca::{self, Ca, CaError, CaParts},
@@ -181,8 +183,9 @@ async fn serve(
             in_all: config.limits.enrolments_per_second,
         },
     );
+    let entrance = Entrance::start(cores())?;
     let listener = Listener::new(ListenerSettings {
-        socket: runtime_socket,
+        socket: entrance.adopt(runtime_socket)?,
         acceptor: acceptor.clone(),
         port,
         connections_max: config.limits.connections_max.get(),
@@ -211,7 +214,7 @@ async fn serve(
         started: house.clock.now(),
     };
     let patience = Duration::from_millis(config.drain_ms.get());
-    let runtime_task = tokio::spawn(listener.run(patience));
+    let runtime_task = entrance.spawn(listener.run(patience));
     let admin_task = tokio::spawn(admin::serve(
         admin_socket,
         admin::router(context),
@@ -307,8 +310,11 @@ fn open_store(config: &Config, damaged: DamageHook) -> Result<(Store, Opened), D
 }
 
 fn arbiter_count(config: &Config) -> NonZeroUsize {
-    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     config.arbiters.unwrap_or_else(cores)
+}
+
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, DaemonError> {

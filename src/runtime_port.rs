@@ -12,6 +12,7 @@ mod enroll;
 mod headers;
 mod http;
 mod listener;
+mod meter;
 mod patient;
 mod recovery;
 mod serve;
@@ -23,6 +24,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroU32,
     sync::Arc,
+    time::Instant,
 };
 
 use axum::{
@@ -38,12 +40,11 @@ use provost_certs::{Roots, Signers};
 use provost_protocol::{Code, Problem, RuntimeId, sign::PeerIdentity};
 use tokio::sync::watch;
 
-use self::{challenges::Challenges, strangers::Strangers};
+use self::{calls::Call, challenges::Challenges, meter::Meter, strangers::Strangers};
 pub use self::{
     listener::{Listener, ListenerSettings},
     strangers::StrangerRates,
 };
-use crate::telemetry::names::{RUNTIME_REQUESTS, RUNTIME_SECONDS};
 
 /// What the calls need.
 #[derive(Clone)]
@@ -57,6 +58,7 @@ pub struct RuntimePort {
     registrations: Arc<DefaultKeyedRateLimiter<RuntimeId>>,
     strangers: Arc<Strangers>,
     challenges: Arc<Challenges>,
+    meters: Arc<[Meter]>,
 }
 
 /// Who is at the other end of a connection.
@@ -85,6 +87,7 @@ impl RuntimePort {
             registrations,
             strangers: Arc::new(Strangers::new(StrangerRates::default())),
             challenges: Arc::default(),
+            meters: CALLS.iter().map(|(_, name, _)| Meter::of(name)).collect(),
         }
     }
 
@@ -99,15 +102,12 @@ impl RuntimePort {
     pub fn routes(&self, remote: Remote) -> Router {
         let port = Arc::new(self.clone());
         let remote = Arc::new(remote);
-        let call = |name: &'static str, path_kind: calls::Call| {
+        let call = |call: Call, meter: Meter| {
             let (serving, from) = (Arc::clone(&port), Arc::clone(&remote));
             post(move |request: Request| async move {
-                let started = std::time::Instant::now();
-                let response = calls::serve(serving, from, path_kind, request).await;
-                let status = response.status().as_u16().to_string();
-                metrics::counter!(RUNTIME_REQUESTS, "call" => name, "status" => status)
-                    .increment(1);
-                metrics::histogram!(RUNTIME_SECONDS, "call" => name).record(started.elapsed());
+                let started = Instant::now();
+                let response = calls::serve(serving, from, call, request).await;
+                meter.count(response.status(), started.elapsed());
                 response
             })
             .fallback(refusing(&port, &remote, method_not_allowed))
@@ -123,10 +123,9 @@ impl RuntimePort {
             )
         };
         let (serving, from) = (Arc::clone(&port), Arc::clone(&remote));
-        let trust_bundle = get(move |request: Request| {
-            calls::serve(serving, from, calls::Call::TrustBundle, request)
-        })
-        .fallback(refusing(&port, &remote, method_not_allowed));
+        let trust_bundle =
+            get(move |request: Request| calls::serve(serving, from, Call::TrustBundle, request))
+                .fallback(refusing(&port, &remote, method_not_allowed));
         let (enrolling, from) = (Arc::clone(&port), Arc::clone(&remote));
         // Enrolment is for those without a certificate: they may hear that it takes POST only.
         let enroller = Arc::clone(&port);
@@ -137,28 +136,11 @@ impl RuntimePort {
         let elsewhere = refusing(&port, &remote, |_| {
             Problem::new(Code::NotFound, "no such path")
         });
-        Router::new()
-            .route(
-                "/kernel/runtimes/register",
-                call("register", calls::Call::Register),
-            )
-            .route(
-                "/kernel/runtimes/{runtime_id}/heartbeat",
-                call("heartbeat", calls::Call::Heartbeat),
-            )
-            .route(
-                "/kernel/identity/resolve",
-                call("resolve", calls::Call::Resolve),
-            )
-            .route(
-                "/kernel/entitlements/check",
-                call("check", calls::Call::Check),
-            )
-            .route("/kernel/audit/events", call("audit", calls::Call::Audit))
-            .route(
-                "/kernel/runtimes/{runtime_id}/certificate",
-                call("renew", calls::Call::Renew),
-            )
+        let mut router = Router::new();
+        for ((path, _, kind), meter) in CALLS.iter().zip(&*self.meters) {
+            router = router.route(path, call(*kind, meter.clone()));
+        }
+        router
             .route("/kernel/trust-bundle", trust_bundle)
             .route(
                 "/kernel/enroll",
@@ -171,6 +153,8 @@ impl RuntimePort {
             )
             .route("/kernel/recovery", recovery(recovery::Step::Recover))
             .fallback(elsewhere)
+            // Nothing more is added: what is left to do is done now, and not on each request.
+            .with_state(())
     }
 }
 
@@ -211,6 +195,24 @@ fn method_not_allowed(method: &Method) -> Problem {
         format!("this path does not know {method}"),
     )
 }
+
+/// Each call over HTTP: its path, its name among the figures, and which it is.
+const CALLS: [(&str, &str, Call); 6] = [
+    ("/kernel/runtimes/register", "register", Call::Register),
+    (
+        "/kernel/runtimes/{runtime_id}/heartbeat",
+        "heartbeat",
+        Call::Heartbeat,
+    ),
+    ("/kernel/identity/resolve", "resolve", Call::Resolve),
+    ("/kernel/entitlements/check", "check", Call::Check),
+    ("/kernel/audit/events", "audit", Call::Audit),
+    (
+        "/kernel/runtimes/{runtime_id}/certificate",
+        "renew",
+        Call::Renew,
+    ),
+];
 
 /// A runtime registers once a start; six starts a minute are a crash loop already.
 const REGISTRATIONS_A_MINUTE: NonZeroU32 = NonZeroU32::new(6).expect("six is not zero");

@@ -229,12 +229,13 @@ impl Gateway {
                     .await?;
                 Ok(Outcome::Checked(verdict))
             }
+            // From here on in a place of their own: the two above are asked all the time, and do
+            // not carry the room of those that are not.
             Operation::Resolve(resolve) => {
-                self.resolve(peer, correlation_id, &known, &acted, resolve.external_token)
-                    .await
+                let token = resolve.external_token;
+                Box::pin(self.resolve(peer, correlation_id, &known, &acted, token)).await
             }
-            Operation::Audit(events) => self
-                .record_audit(peer, &known, &acted, events)
+            Operation::Audit(events) => Box::pin(self.record_audit(peer, &known, &acted, events))
                 .await
                 .map(Outcome::Recorded),
             Operation::PullLicense => {
@@ -245,7 +246,7 @@ impl Gateway {
                     cnf: known.record().cnf.clone(),
                 };
                 let meta = peer.meta(correlation_id);
-                let text = acted.issue_license(licensee, meta).await;
+                let text = Box::pin(acted.issue_license(licensee, meta)).await;
                 text.map(Outcome::License).map_err(|error| error.problem())
             }
             Operation::TrustBundle => {
@@ -258,12 +259,12 @@ impl Gateway {
                     correlation_id,
                     known: &known,
                 };
-                let answer = self.checkpoint(&asking, &acted, held).await?;
+                let answer = Box::pin(self.checkpoint(&asking, &acted, held)).await?;
                 Ok(Outcome::Checkpoint(answer))
             }
             Operation::Renew { csr } => {
                 // Of the runtime itself, whichever tenant it acts for.
-                self.renew(peer, correlation_id, &known, csr).await
+                Box::pin(self.renew(peer, correlation_id, &known, csr)).await
             }
         }
     }

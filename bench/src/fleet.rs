@@ -2,7 +2,7 @@
 //! each as the kernel says, and notes when it hears that its tenant is suspended.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
     sync::{
@@ -55,8 +55,9 @@ pub(crate) struct Port {
 pub(crate) enum Order {
     /// Hang up, and get ready to connect there: [`Count`].
     Aim(Port),
-    /// Connect, all at once, again and again until all stand: [`Dialled`].
-    Dial,
+    /// Connect, all at once, again and again until all stand: [`Dialled`]. Whoever stands only
+    /// after this moment has been away for a grace, and may be called lost.
+    Dial { grace_ends_us: u64 },
     /// How many connections stand: [`Count`].
     Count,
     /// Wait until every runtime has heard that its tenant is suspended: [`Heard`].
@@ -73,6 +74,8 @@ pub(crate) struct Dialled {
     pub(crate) ended_us: u64,
     /// How often somebody was refused, or hung up on.
     pub(crate) failures: u64,
+    /// How many stood only after a grace.
+    pub(crate) late: u64,
 }
 
 /// How many connections stand, and how many heartbeats they had answered.
@@ -103,7 +106,9 @@ pub(crate) fn serve() -> anyhow::Result<ExitCode> {
     while let Some(order) = orders.next()? {
         match order {
             Order::Aim(port) => answer(&runtime.block_on(fleet.aim(port))?)?,
-            Order::Dial => answer(&runtime.block_on(fleet.dial())?)?,
+            Order::Dial { grace_ends_us } => {
+                answer(&runtime.block_on(fleet.dial(grace_ends_us))?)?;
+            }
             Order::Count => answer(&fleet.count())?,
             Order::Suspended => answer(&runtime.block_on(fleet.heard(TenantStatus::Suspended))?)?,
             Order::Resumed => answer(&runtime.block_on(fleet.heard(TenantStatus::Active))?)?,
@@ -173,7 +178,7 @@ impl Fleet {
         Ok(self.count())
     }
 
-    async fn dial(&mut self) -> anyhow::Result<Dialled> {
+    async fn dial(&mut self, grace_ends_us: u64) -> anyhow::Result<Dialled> {
         let port = self.port.as_ref().context("dialled before it was aimed")?;
         let failed_before = self.shared.failures.load(Ordering::Relaxed);
         let (stands, mut all) = mpsc::channel(self.members.len().max(1));
@@ -187,6 +192,7 @@ impl Fleet {
                     .get(*number)
                     .context("no such member")?
                     .tenant,
+                from: address(*number),
                 addr: port.addr,
                 tls: tls.clone(),
                 generation: Arc::clone(generation),
@@ -200,10 +206,11 @@ impl Fleet {
             }
         }
         drop(stands);
-        let mut standing = 0;
+        let (mut standing, mut late) = (0, 0);
         let counted = async {
             while all.recv().await.is_some() {
                 standing += 1;
+                late += u64::from(clock_us() > grace_ends_us);
             }
         };
         let counted = timeout(DIAL_WITHIN, counted).await;
@@ -218,6 +225,7 @@ impl Fleet {
             begun_us,
             ended_us: clock_us(),
             failures: self.shared.failures.load(Ordering::Relaxed) - failed_before,
+            late,
         })
     }
 
@@ -248,6 +256,7 @@ impl Fleet {
 /// One runtime.
 struct Runtime {
     tenant: TenantId,
+    from: Ipv4Addr,
     addr: SocketAddr,
     tls: RuntimeTls,
     generation: Arc<AtomicU64>,
@@ -292,13 +301,13 @@ impl Runtime {
     }
 
     async fn accepted(&self) -> anyhow::Result<Wire> {
-        let mut wire = Wire::dial(&self.tls, self.addr).await?;
+        let mut wire = Wire::dial_from(self.from, &self.tls, self.addr).await?;
         wire.byte().await?;
         Ok(wire)
     }
 
     async fn welcomed(&self) -> anyhow::Result<(Wire, Beat)> {
-        let mut wire = Wire::dial(&self.tls, self.addr).await?;
+        let mut wire = Wire::dial_from(self.from, &self.tls, self.addr).await?;
         let last = self.generation.load(Ordering::Relaxed);
         let welcome = wire.welcome(last).await?;
         self.generation.store(welcome.generation, Ordering::Relaxed);
@@ -364,6 +373,16 @@ impl Runtime {
         }
     }
 }
+
+/// Each runtime of a fleet comes from a machine of its own: an address of 127.0.0.0/8.
+fn address(member: usize) -> Ipv4Addr {
+    let number = u32::try_from(member).unwrap_or_default() % MACHINES;
+    Ipv4Addr::from(FIRST_MACHINE + number)
+}
+
+/// 127.1.0.0, and as many as there are from there to 127.255.255.255.
+const FIRST_MACHINE: u32 = 0x7f01_0000;
+const MACHINES: u32 = 0x00ff_0000;
 
 /// Any: one beat is open at a time.
 const BEAT_ID: u64 = 1;

@@ -59,6 +59,10 @@ pub(super) struct Queued {
     _place: OwnedSemaphorePermit,
 }
 
+/// The right to be worked on next.
+#[derive(Debug)]
+pub(super) struct Turn(Option<OwnedSemaphorePermit>);
+
 impl Door {
     /// A door with as many turns as `cores` can work on.
     pub(super) fn new(cores: NonZeroUsize) -> Self {
@@ -88,11 +92,15 @@ impl Door {
         })
     }
 
-    /// Does `work` in turns, once the first has come.
-    pub(super) async fn work<F: Future>(&self, work: F) -> Result<F::Output, Crowd> {
+    /// Waits for the first turn. Whoever waits holds nothing but its socket.
+    pub(super) async fn turn(&self) -> Result<Turn, Crowd> {
         let first = timeout(TURN_WITHIN, Arc::clone(&self.turns).acquire_owned()).await;
-        let first = first.map_err(|_| Crowd::Late)?.ok();
-        Ok(in_turns(&self.turns, first, work).await)
+        first.map(|turn| Turn(turn.ok())).map_err(|_| Crowd::Late)
+    }
+
+    /// Does `work` in turns, of which this is the first.
+    pub(super) async fn work<F: Future>(&self, Turn(first): Turn, work: F) -> F::Output {
+        in_turns(&self.turns, first, work).await
     }
 
     /// How many are within.
@@ -175,12 +183,14 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Half a second of two cores' work; a client that waits longer has given up.
-const QUEUE_MAX: usize = 1_024;
+/// What one core works off in [`TURN_WITHIN`], and a kilobyte each. A fleet that is sent away comes
+/// again at once, and is worked off no sooner for it: ten thousand that come back together wait,
+/// nearly all of them. With ten thousand connections it stays within 20,000 open files.
+const QUEUE_MAX: usize = 8_192;
 
-/// One address takes a quarter of it. A fleet behind one address comes in quarters, 256 at a time
-/// and some thousand a second; a flood from one address leaves three quarters to all others.
-const SHARE_MAX: usize = QUEUE_MAX / 4;
+/// A fleet behind one address comes 256 at a time, and some thousand a second; it takes 32 such
+/// addresses to fill the queue.
+const SHARE_MAX: usize = 256;
 
 /// One that is worked on, and one that is ready when it is done.
 const TURNS_A_CORE: usize = 2;
@@ -201,29 +211,32 @@ mod tests {
 
     const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
+    /// So many addresses fill the queue.
+    const SHARES: u8 = 32;
+
     fn address(number: u8) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(10, 0, 0, number))
     }
 
     #[test]
-    fn the_queue_is_bounded_and_no_address_takes_more_than_a_quarter_of_it() {
+    fn the_queue_is_bounded_and_no_address_takes_more_than_a_small_share_of_it() {
         let door = Door::new(TWO);
         let mut held = Vec::new();
-        for number in 0..4 {
+        for number in 0..SHARES {
             for _ in 0..SHARE_MAX {
                 held.push(door.enter(address(number)).unwrap());
             }
             let refused = door.enter(address(number)).unwrap_err();
             assert_eq!(
                 refused,
-                if number < 3 {
+                if number < SHARES - 1 {
                     Crowd::Share
                 } else {
                     Crowd::Queue
                 }
             );
         }
-        assert_eq!(door.enter(address(9)).unwrap_err(), Crowd::Queue);
+        assert_eq!(door.enter(address(SHARES)).unwrap_err(), Crowd::Queue);
         assert_eq!(door.queued(), QUEUE_MAX);
         drop(held);
         assert_eq!(door.queued(), 0);
@@ -247,8 +260,7 @@ mod tests {
         let door = Door::new(NonZeroUsize::MIN);
         let _taken = Arc::clone(&door.turns).acquire_many_owned(2).await.unwrap();
         let began = tokio::time::Instant::now();
-        let worked = door.work(async { panic!("worked for nobody") });
-        assert_eq!(worked.await, Err::<(), _>(Crowd::Late));
+        assert_eq!(door.turn().await.unwrap_err(), Crowd::Late);
         assert_eq!(began.elapsed(), TURN_WITHIN);
     }
 
@@ -279,7 +291,8 @@ mod tests {
                         peer.wait_for(|answered| *answered).await.unwrap();
                         steps.fetch_add(1, Ordering::Relaxed);
                     };
-                    door.work(handshake).await.unwrap();
+                    let turn = door.turn().await.unwrap();
+                    door.work(turn, handshake).await;
                 }));
             }
             let observer = spawn_local(async move {

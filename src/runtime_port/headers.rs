@@ -13,8 +13,8 @@ pub(super) struct Headers {
     pub(super) version: ContractVersion,
     pub(super) tenant: TenantId,
     pub(super) idempotency: Option<RequestId>,
-    /// SHA-256 of the bearer token, hex; absent where none was sent.
-    pub(super) token_sha256: Option<String>,
+    /// SHA-256 of the bearer token; absent where none was sent.
+    pub(super) token_sha256: Option<[u8; 32]>,
 }
 
 /// Whether a call needs the runtime's id and token.
@@ -104,14 +104,14 @@ fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str
     value.to_str().map(Some).map_err(unreadable)
 }
 
-fn bearer(value: &str) -> Result<String, Problem> {
+fn bearer(value: &str) -> Result<[u8; 32], Problem> {
     let token = value
         .split_once(' ')
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .filter(|token| !token.is_empty())
         .ok_or_else(|| Problem::new(Code::TokenRefused, "Authorization is not Bearer"))?;
-    Ok(hex::encode(Sha256::digest(token.as_bytes())))
+    Ok(Sha256::digest(token.as_bytes()).into())
 }
 
 /// A key is a UUID on frames; over HTTP any text serves, and is made one by its hash.

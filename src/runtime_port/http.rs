@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use axum::{Router, extract::Request};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::conn::auto::Builder,
     service::TowerToHyperService,
 };
 use provost_certs::{Alpn, TlsStream};
@@ -31,24 +32,43 @@ pub(super) async fn serve(
         request
     };
     let service = TowerToHyperService::new(MapRequest::new(routes, note));
-    let graceful = GracefulShutdown::new();
     let io = TokioIo::new(Patient::new(stream, WRITE_WITHIN));
-    let connection = graceful.watch(builder(alpn).serve_connection(io, service).into_owned());
+    let connection = builder(alpn).serve_connection(io, service).into_owned();
     let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        served = &mut connection => {
-            if let Err(error) = served {
-                tracing::debug!(error = %error, "an HTTP connection broke");
-            }
+    // Looked at when one of them is over, and not whenever the connection does something: the
+    // kernel's stop is one thing that all connections of all threads look at.
+    let mut ends = FuturesUnordered::new();
+    ends.push(async {
+        tokio::select! {
+            () = silence(last) => End::Silence,
+            () = drained(&mut draining) => End::Drain,
         }
-        () = silence(last) => tracing::debug!("an HTTP connection was silent for too long"),
-        () = drained(&mut draining) => {
+    });
+    let end = tokio::select! {
+        served = connection.as_mut() => return told(served),
+        end = ends.next() => end,
+    };
+    match end {
+        Some(End::Drain) => {
             // What was asked is answered; then the connection closes.
-            tokio::select! {
-                () = graceful.shutdown() => {}
-                _ = &mut connection => {}
-            }
+            connection.as_mut().graceful_shutdown();
+            told(connection.await);
         }
+        Some(End::Silence) | None => {
+            tracing::debug!("an HTTP connection was silent for too long");
+        }
+    }
+}
+
+/// Why the kernel ends a connection.
+enum End {
+    Silence,
+    Drain,
+}
+
+fn told<E: std::fmt::Display>(served: Result<(), E>) {
+    if let Err(error) = served {
+        tracing::debug!(%error, "an HTTP connection broke");
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     RuntimePort,
-    door::{Crowd, Door, Queued},
+    door::{Crowd, Door, Queued, Turn},
     drained,
     serve::{Place, hand_over, turn_away},
     socket,
@@ -125,23 +125,30 @@ impl Listener {
 impl Entrance {
     fn begin(&self, stream: TcpStream, peer: SocketAddr) {
         match self.door.enter(peer.ip()) {
-            Ok(queued) => drop(tokio::spawn(self.clone().shake(stream, peer, queued))),
+            Ok(queued) => drop(tokio::spawn(self.clone().wait(stream, peer, queued))),
             Err(crowd) => send_away(stream, crowd),
         }
     }
 
-    async fn shake(self, stream: TcpStream, peer: SocketAddr, queued: Queued) {
+    async fn wait(self, stream: TcpStream, peer: SocketAddr, queued: Queued) {
+        match self.door.turn().await {
+            // Thousands may wait: the room for a handshake is taken by those who are at it.
+            Ok(turn) => Box::pin(self.shake(stream, peer, (queued, turn))).await,
+            Err(crowd) => count(crowd),
+        }
+    }
+
+    async fn shake(self, stream: TcpStream, peer: SocketAddr, (queued, turn): (Queued, Turn)) {
         if let Err(error) = socket::watch(&stream) {
             return tracing::debug!(peer.addr = %peer, %error, "a connection was gone at once");
         }
-        let handshake = self.door.work(self.acceptor.accept(stream)).await;
+        let handshake = self.door.work(turn, self.acceptor.accept(stream)).await;
         let accepted = match handshake {
-            Ok(Ok(accepted)) => accepted,
-            Ok(Err(error)) => {
+            Ok(accepted) => accepted,
+            Err(error) => {
                 metrics::counter!(HANDSHAKES_FAILED, "why" => error.kind()).increment(1);
                 return tracing::debug!(peer.addr = %peer, %error, "a handshake failed");
             }
-            Err(crowd) => return count(crowd),
         };
         let places = match accepted.identity {
             Some(_) => &self.places,

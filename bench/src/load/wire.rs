@@ -1,7 +1,7 @@
 //! One TLS connection that carries frames, from the runtime's side.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ use provost_protocol::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
     time::timeout,
 };
 
@@ -35,6 +36,24 @@ impl Wire {
     /// Dials, and shakes hands.
     pub(crate) async fn dial(tls: &RuntimeTls, addr: SocketAddr) -> anyhow::Result<Self> {
         let stream = tls.connect(&addr.to_string(), CONNECT_WITHIN).await?;
+        Ok(Self {
+            stream,
+            frames: FrameDecoder::new(FRAME_BYTES_MAX),
+        })
+    }
+
+    /// The same from an address of this machine.
+    pub(crate) async fn dial_from(
+        from: Ipv4Addr,
+        tls: &RuntimeTls,
+        addr: SocketAddr,
+    ) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        let line = timeout(CONNECT_WITHIN, socket.connect(addr)).await??;
+        let stream = tls
+            .connect_through(line, &addr.to_string(), CONNECT_WITHIN)
+            .await?;
         Ok(Self {
             stream,
             frames: FrameDecoder::new(FRAME_BYTES_MAX),
