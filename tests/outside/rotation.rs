@@ -29,8 +29,7 @@ use tokio::{
 
 use crate::{
     bad_frames::hello,
-    connector::Connector,
-    world::{Kernel, Runtime, Start, provost, until},
+    world::{Connector, Kernel, Runtime, Start, provost, until},
 };
 
 /// What a whole fleet has done.
