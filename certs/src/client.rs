@@ -6,6 +6,7 @@
 //! answer for `spiffe://<install>/kernel` is the kernel. No root of the operating system is
 //! trusted, so no public authority can vouch for that name.
 
+mod clock;
 mod dial;
 mod error;
 mod recovery;
@@ -14,7 +15,7 @@ mod verifier;
 
 use std::{sync::Arc, time::Duration};
 
-use provost_protocol::InstallId;
+use provost_protocol::{InstallId, Timestamp};
 use rustls::{
     ClientConfig, ConfigBuilder,
     client::{Resumption, WantsClientCert},
@@ -65,6 +66,15 @@ impl RuntimeTls {
         Ok(Self {
             config: finish(config, alpn),
         })
+    }
+
+    /// Takes it for certain that `passed` has passed: the kernel's certificate is judged at the local
+    /// clock's time, and never at an earlier one. So a clock that was set back keeps nobody out.
+    #[must_use]
+    pub fn not_earlier_than(self, passed: Timestamp) -> Self {
+        Self {
+            config: clock::floored(&self.config, passed),
+        }
     }
 
     /// Dials `addr` (`host:port`) and runs the handshake, both within `deadline`.

@@ -1,6 +1,7 @@
 //! The highest signed time: what the local clock may not go behind.
 //!
-//! What survives a crash: the highest note of at most a minute ago, and the last one at a stop.
+//! What survives a crash: the highest note of at most a minute ago, and the last one at a stop. The
+//! moments at which the kernel signed the licenses held are taken in again with them.
 
 use std::{
     path::Path,
@@ -38,6 +39,8 @@ struct Highest {
 #[derive(Debug, Default)]
 struct Held {
     highest: Highest,
+    /// When the newest license was signed: no note that can be shown, and time all the same.
+    licensed: Option<Timestamp>,
     written: Option<Timestamp>,
 }
 
@@ -53,6 +56,7 @@ impl Floor {
         let highest = kept.get();
         let held = Held {
             written: highest.at,
+            licensed: None,
             highest,
         };
         Ok(Self {
@@ -66,8 +70,7 @@ impl Floor {
 
     /// The moment that counts: a local clock set back gains nothing.
     pub(crate) fn now(&self) -> Timestamp {
-        let local = self.clock.now();
-        self.highest().map_or(local, |highest| highest.max(local))
+        self.passed().max(self.clock.now())
     }
 
     /// The local clock, as it stands.
@@ -78,6 +81,20 @@ impl Floor {
     /// The highest signed time heard.
     pub(crate) fn highest(&self) -> Option<Timestamp> {
         self.lock().highest.at
+    }
+
+    /// A moment that has passed for certain: the highest that the kernel signed, or the beginning of
+    /// all.
+    pub(crate) fn passed(&self) -> Timestamp {
+        let held = self.lock();
+        let signed = held.highest.at.max(held.licensed);
+        signed.unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// Takes in when a license was signed, which was verified.
+    pub(crate) fn licensed(&self, issued: Timestamp) {
+        let mut held = self.lock();
+        held.licensed = held.licensed.max(Some(issued));
     }
 
     /// The note that proves it; empty before the first.
@@ -163,6 +180,21 @@ mod tests {
         assert_eq!(floor.now(), Timestamp::from_millis(10_000));
         let floor = open(folder.path(), 20_000, &signer);
         assert_eq!(floor.now(), Timestamp::from_millis(20_000));
+    }
+
+    #[test]
+    fn a_license_is_never_of_the_future() {
+        let (folder, signer) = (
+            tempfile::tempdir().unwrap(),
+            BindingKey::generate().unwrap(),
+        );
+        let floor = open(folder.path(), 1_000, &signer);
+        floor.hear(&note(10_000, &signer)).unwrap();
+        floor.licensed(Timestamp::from_millis(11_000));
+        floor.licensed(Timestamp::from_millis(9_000));
+        assert_eq!(floor.now(), Timestamp::from_millis(11_000));
+        // Evidence of the time is a note, and a license is none.
+        assert_eq!(floor.highest(), Some(Timestamp::from_millis(10_000)));
     }
 
     #[test]

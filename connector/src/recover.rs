@@ -113,7 +113,7 @@ async fn ask(
         Ok::<_, KeystoreError>((keystore.trust()?, keystore.held_binding_key()?))
     };
     let (trust, binding) = on_disk(read).await?.map_err(IdentityError::from)?;
-    let tls = RecoveryTls::new(&trust, core.me.install)?;
+    let tls = RecoveryTls::new(&trust, core.me.install)?.not_earlier_than(core.floor.passed());
     let tunnel = route.tunnel(addr).await?;
     let (stream, exporter) = tls.connect(addr, tunnel, CONNECT_MAX).await?;
     let mut talk = Talk::begin(stream, ANSWER_MAX).await?;

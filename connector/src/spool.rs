@@ -10,6 +10,7 @@
 mod cursor;
 mod dead;
 mod deliver;
+mod portion;
 mod writer;
 
 use std::{

@@ -256,6 +256,8 @@ impl Tenants {
         };
         let verified = license::verify(text.as_bytes(), &self.keys, floor.now(), &held)
             .map_err(KeepError::License)?;
+        // Of the kernel's clock: it may be ahead of the last note that was kept.
+        floor.licensed(verified.document.issued);
         Ok(HeldLicense {
             text: text.into(),
             document: Arc::new(verified.document),

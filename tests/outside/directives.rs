@@ -4,68 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    connector::Connector,
-    world::{Kernel, now, until},
-};
-
-/// A product beside its connector.
-struct Product<'a> {
-    connector: &'a Connector,
-    tenant: String,
-    runtime: String,
-    token: String,
-}
-
-impl<'a> Product<'a> {
-    async fn register(connector: &'a Connector, tenant: &str) -> Self {
-        let register = json!({
-            "tenant_id": tenant, "runtime_type": "app", "deployment_mode": "on_prem",
-            "version": "2.0.0", "capabilities": [],
-        });
-        let registered = connector
-            .post("/kernel/runtimes/register", &[], &register)
-            .await;
-        assert!([200, 201].contains(&registered.status), "{registered:?}");
-        Self {
-            connector,
-            tenant: tenant.to_owned(),
-            runtime: registered.str("runtime_id"),
-            token: registered.str("runtime_token"),
-        }
-    }
-
-    /// Whether it may, why, and how much at most.
-    async fn check(&self, consume: Option<u64>) -> (bool, String, Value) {
-        let bearer = format!("Bearer {}", self.token);
-        let headers = [
-            ("X-Tenant-Id", &*self.tenant),
-            ("X-Runtime-Id", &*self.runtime),
-            ("Authorization", &*bearer),
-        ];
-        let mut check = json!({
-            "tenant_id": self.tenant, "runtime_id": self.runtime, "feature": "reports",
-        });
-        if let Some(consume) = consume {
-            check["context"] = json!({"consume": consume});
-        }
-        let answer = self
-            .connector
-            .post("/kernel/entitlements/check", &headers, &check)
-            .await
-            .must(200);
-        let allowed = answer.json["allowed"].as_bool().unwrap();
-        let quota = answer.json["limits"]["quota"].clone();
-        (allowed, answer.str("reason"), quota)
-    }
-
-    async fn until_reason(&self, wanted: &str) {
-        until(wanted, async || {
-            (self.check(None).await.1 == wanted).then_some(())
-        })
-        .await;
-    }
-}
+use crate::world::{Connector, Kernel, Product, now, until};
 
 fn path_of(tenant: &str, runtime: &str) -> String {
     format!("/v1/tenants/{tenant}/runtimes/{runtime}")

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     backup::{asked, backup, text},
-    connector::Connector,
-    world::{Kernel, Start, until},
+    world::{Connector, Kernel, Start, until},
 };
 
 /// A checkpoint that a connector keeps.

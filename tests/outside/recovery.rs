@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    connector::Connector,
     renewal::{HOUR_MS, certify, of_kind},
-    world::{Answer, Kernel, Start, now, until},
+    world::{Answer, Connector, Kernel, Start, now, until},
 };
 
 #[tokio::test]

@@ -5,10 +5,7 @@ use provost_certs::{Authority, Keystore, TlsKey, TlsPair};
 use provost_protocol::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{
-    connector::Connector,
-    world::{Answer, Kernel, Runtime, now, until},
-};
+use crate::world::{Answer, Connector, Kernel, Runtime, now, until};
 
 #[tokio::test]
 async fn a_runtime_renews_over_https_and_a_revocation_ends_both_certificates() {

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use provost_certs::{Alpn, ClientStream, RuntimeTls, TlsKey, TlsPair, TrustBundle};
@@ -29,8 +29,7 @@ use tokio::{
 
 use crate::{
     bad_frames::hello,
-    connector::Connector,
-    world::{Kernel, Runtime, Start, provost, until},
+    world::{Connector, Kernel, Runtime, Start, provost, say, until, wait::until_within},
 };
 
 /// What a whole fleet has done.
@@ -38,6 +37,16 @@ use crate::{
 struct Done {
     handshakes: AtomicU64,
     beats: AtomicU64,
+    slowest_handshake_ms: AtomicU64,
+    /// From one answered beat of a member to its next, over all sessions.
+    longest_gap_ms: AtomicU64,
+}
+
+/// How a member lives.
+#[derive(Debug, Clone, Copy)]
+struct Rhythm {
+    beat: Duration,
+    beats_a_session: u32,
 }
 
 /// One runtime of the fleet: connects, beats, hears which roots to trust, connects again.
@@ -46,7 +55,7 @@ struct Member {
     addr: String,
     trust: TrustBundle,
     done: Arc<Done>,
-    pace: Duration,
+    rhythm: Rhythm,
 }
 
 /// One connection of a member.
@@ -60,13 +69,19 @@ struct Line {
 impl Member {
     /// Lives until it is told to stop; whatever goes wrong ends the test.
     async fn live(mut self, stop: watch::Receiver<bool>) {
+        let mut beaten: Option<Instant> = None;
         while !*stop.borrow() {
+            let began = Instant::now();
             let mut line = self.connect().await;
-            let mut pace = tokio::time::interval(self.pace);
-            for _ in 0..BEATS_A_SESSION {
+            raise(&self.done.slowest_handshake_ms, began);
+            let mut pace = tokio::time::interval(self.rhythm.beat);
+            for _ in 0..self.rhythm.beats_a_session {
                 pace.tick().await;
                 let desired = line.beat().await;
                 self.done.beats.fetch_add(1, Ordering::Relaxed);
+                if let Some(before) = beaten.replace(Instant::now()) {
+                    raise(&self.done.longest_gap_ms, before);
+                }
                 self.believe(&mut line, &desired.trust_bundle).await;
             }
             let goodbye = Goodbye {
@@ -185,6 +200,11 @@ async fn until_confirmed(kernel: &Kernel) {
     .await;
 }
 
+fn raise(highest: &AtomicU64, since: Instant) {
+    let took = u64::try_from(since.elapsed().as_millis()).unwrap();
+    highest.fetch_max(took, Ordering::Relaxed);
+}
+
 /// Waits until everybody has connected and beaten anew, on average.
 async fn go_round(done: &Done, fleet: u64) {
     let count = || {
@@ -192,7 +212,8 @@ async fn go_round(done: &Done, fleet: u64) {
         (handshakes, done.beats.load(Ordering::Relaxed))
     };
     let before = count();
-    until("the fleet went round", async || {
+    let limit = WITHIN + 3 * rhythm(fleet).session();
+    until_within(limit, "the fleet went round", async || {
         let now = count();
         (now.0 >= before.0 + fleet && now.1 >= before.1 + fleet).then_some(())
     })
@@ -216,10 +237,23 @@ fn fleet_size() -> u64 {
         .unwrap_or(RUNTIMES)
 }
 
-/// Two cores run kernel and fleet, in a debug build: 50 handshakes and 100 beats a second, however
+/// Two cores run kernel and fleet, in a debug build: as many beats and handshakes a second, however
 /// many there are. More is a crowd, of which some would rightly be refused.
-fn pace(fleet: u64) -> Duration {
-    Duration::from_millis((fleet * 20).max(200))
+fn rhythm(fleet: u64) -> Rhythm {
+    let beat_ms = (1_000 * fleet / BEATS_A_SECOND).clamp(200, INTERVAL_MS);
+    let sessions_ms = 1_000 * fleet / HANDSHAKES_A_SECOND;
+    let beats = u32::try_from(sessions_ms.div_ceil(beat_ms)).unwrap();
+    Rhythm {
+        beat: Duration::from_millis(beat_ms),
+        // The first comes with the handshake: every exchange of roots meets some of both.
+        beats_a_session: 1 + beats.max(1),
+    }
+}
+
+impl Rhythm {
+    fn session(self) -> Duration {
+        self.beat * (self.beats_a_session - 1)
+    }
 }
 
 fn roomy() -> Start {
@@ -247,7 +281,7 @@ async fn a_rotation_under_live_runtimes_fails_no_handshake_and_misses_no_heartbe
             addr: kernel.port().to_string(),
             trust: trust.clone(),
             done: Arc::clone(&done),
-            pace: pace(size),
+            rhythm: rhythm(size),
         };
         fleet.spawn(member.live(stopping.clone()));
     }
@@ -257,6 +291,7 @@ async fn a_rotation_under_live_runtimes_fails_no_handshake_and_misses_no_heartbe
 
     let prepared = step(&kernel, "prepare", false).await;
     assert_eq!(prepared["phase"], "prepared");
+    go_round(&done, size).await;
     until_confirmed(&kernel).await;
     let activated = step(&kernel, "activate", false).await;
     assert_eq!(activated["active"], prepared["next"]);
@@ -271,17 +306,24 @@ async fn a_rotation_under_live_runtimes_fails_no_handshake_and_misses_no_heartbe
         .must_refuse(409, "rotation_in_use");
     go_round(&done, size).await;
 
+    // Before they stop: whoever has stopped for long is rightly called lost.
+    for tenant in &tenants {
+        let events = kernel.events(tenant).await;
+        let of = |kind: &str| events.iter().find(|event| event["kind"] == kind);
+        assert_eq!(of("runtime.lost"), None);
+        assert!(of("runtime.trust-confirmed").is_some());
+    }
     stop.send_replace(true);
     while let Some(ended) = fleet.join_next().await {
         ended.expect("no handshake failed, and no heartbeat was missed");
     }
     assert_eq!(failed_handshakes(&kernel).await, Vec::<String>::new());
-    for tenant in &tenants {
-        let events = kernel.events(tenant).await;
-        let kinds: Vec<_> = events.iter().map(|event| &event["kind"]).collect();
-        assert!(!kinds.iter().any(|kind| *kind == "runtime.lost"));
-        assert!(kinds.iter().any(|kind| *kind == "runtime.trust-confirmed"));
-    }
+    say(&format!("a rotation under {size} live runtimes: {done:?}"));
+    let longest_gap_ms = done.longest_gap_ms.load(Ordering::Relaxed);
+    assert!(
+        longest_gap_ms < LATE_MS,
+        "a beat was late: {longest_gap_ms} ms"
+    );
 }
 
 #[tokio::test]
@@ -407,8 +449,17 @@ const RUNTIMES: u64 = 24;
 
 const TENANTS: usize = 3;
 
-/// A handshake for two beats: every exchange of roots meets some of both.
-const BEATS_A_SESSION: usize = 2;
+/// What a small fleet is told.
+const INTERVAL_MS: u64 = 10_000;
+
+/// One interval and a half: from then on the kernel calls a runtime late.
+const LATE_MS: u64 = 15_000;
+
+/// A tenth of a core in a debug build.
+const BEATS_A_SECOND: u64 = 100;
+
+/// Of a debug build on two cores that shake hands with themselves: a quarter of their time.
+const HANDSHAKES_A_SECOND: u64 = 50;
 
 /// A debug build on a machine that compiles beside it.
 const WITHIN: Duration = Duration::from_secs(30);

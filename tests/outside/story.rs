@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{
-    connector::Connector,
-    world::{Idp, Kernel, now, provost, until},
-};
+use crate::world::{Connector, Idp, Kernel, now, provost, until};
 
 #[tokio::test]
 async fn one_correlation_id_tells_of_resolve_check_consumption_and_license() {

@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use provost_protocol::{InstallId, certificate::RECOVERY_EXPORTER};
+use provost_protocol::{InstallId, Timestamp, certificate::RECOVERY_EXPORTER};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
-use super::{ClientStream, ConnectError, TrustBundle, builder, dial, finish, verifier::Trust};
+use super::{
+    ClientStream, ConnectError, TrustBundle, builder, clock, dial, finish, verifier::Trust,
+};
 use crate::{acceptor::Alpn, io::TlsStream};
 
 /// Connects a runtime without a certificate to its kernel.
@@ -29,6 +31,14 @@ impl RecoveryTls {
         Ok(Self {
             config: finish(config, Alpn::Http11),
         })
+    }
+
+    /// As [`RuntimeTls::not_earlier_than`](super::RuntimeTls::not_earlier_than).
+    #[must_use]
+    pub fn not_earlier_than(self, passed: Timestamp) -> Self {
+        Self {
+            config: clock::floored(&self.config, passed),
+        }
     }
 
     /// Dials `addr` (`host:port`), or takes the `tunnel` that leads there, and runs the handshake

@@ -6,6 +6,7 @@ use provost_certs::{
     Acceptor, AcceptorSettings, Alpn, Authority, CertificateFault, Certificates, ConnectError,
     EnrolTls, RuntimeTls, TrustBundle,
 };
+use provost_protocol::Timestamp;
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
 use rustls::{ServerConfig, pki_types::CertificateDer, pki_types::pem::PemObject};
 use tokio::net::TcpListener;
@@ -254,4 +255,23 @@ fn what_is_no_bundle_of_roots_is_refused() {
     ] {
         assert!(TrustBundle::from_pem(text).is_err(), "{text}");
     }
+}
+
+#[tokio::test]
+async fn the_kernels_certificate_is_judged_no_earlier_than_at_a_moment_that_has_passed() {
+    let world = World::new().await;
+    let tls = world.runtime_tls(&world.pair());
+    // The local clock is never behind what has passed already: here it is right.
+    let early = tls.clone().not_earlier_than(Timestamp::EPOCH);
+    let (connected, accepted) = tokio::join!(early.connect(&world.addr, PATIENCE), world.accept());
+    connected.unwrap();
+    accepted.unwrap();
+
+    let late = tls.not_earlier_than(now().plus_millis(2 * 24 * 3_600_000));
+    let (connected, _) = tokio::join!(late.connect(&world.addr, PATIENCE), world.accept());
+    let refused = connected.unwrap_err();
+    assert!(
+        matches!(refused, ConnectError::Kernel(CertificateFault::Expired)),
+        "{refused:?}"
+    );
 }

@@ -146,7 +146,8 @@ async fn connect(
         .map_err(|_| LinkError::Overrun)?
         .map_err(LinkError::Keys)?;
     let tls = RuntimeTls::new(&trust, core.me.install, &pair, Alpn::Provost1)
-        .map_err(LinkError::Connect)?;
+        .map_err(LinkError::Connect)?
+        .not_earlier_than(core.floor.passed());
     let tunnel = route.tunnel(addr).await.map_err(LinkError::Proxy)?;
     let connected = match tunnel {
         Some(tunnel) => tls.connect_through(tunnel, addr, CONNECT_MAX).await,

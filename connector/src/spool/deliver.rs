@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use provost_journal::{Position, ReadError, Record};
 use provost_protocol::{Code, Problem, TenantId, Timestamp};
+use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use super::{Cursor, Spool, cost, dead::DeadError};
+use super::{Cursor, Spool, cost, dead::DeadError, portion::Portion};
 use crate::durable::DurableError;
 
 /// Who takes a batch to the kernel.
@@ -55,19 +56,26 @@ type Waiting = (Position, Record);
 
 /// Delivers what is spooled, for ever. Dropping the future stops it at any moment, harmlessly.
 pub(crate) async fn deliver(spool: Arc<Spool>, courier: impl Courier) {
-    let mut backoff = BACKOFF_MIN;
+    let (mut backoff, mut portion) = (BACKOFF_MIN, Portion::default());
     loop {
         let arrived = spool.arrived.notified();
         courier.ready().await;
-        match window(&spool, &courier).await {
+        let began = Instant::now();
+        match window(&spool, &courier, portion.bytes()).await {
             Ok(0) => {
                 backoff = BACKOFF_MIN;
                 // Events come with a notice; the limit is against one that was missed.
                 drop(tokio::time::timeout(IDLE_MAX, arrived).await);
             }
-            Ok(_) => backoff = BACKOFF_MIN,
+            Ok(_) => {
+                backoff = BACKOFF_MIN;
+                portion.answered(began.elapsed());
+            }
             Err(Interrupted::Later(code)) => {
                 debug!(?code, "the kernel takes no events now");
+                if code.is_none() {
+                    portion.unanswered();
+                }
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
             }
@@ -83,9 +91,13 @@ pub(crate) async fn deliver(spool: Arc<Spool>, courier: impl Courier) {
 }
 
 /// Delivers one window whole; says how many events it held.
-async fn window(spool: &Arc<Spool>, courier: &impl Courier) -> Result<u64, Interrupted> {
+async fn window(
+    spool: &Arc<Spool>,
+    courier: &impl Courier,
+    bytes_max: usize,
+) -> Result<u64, Interrupted> {
     let reading = Arc::clone(spool);
-    let waiting = tokio::task::spawn_blocking(move || read(&reading))
+    let waiting = tokio::task::spawn_blocking(move || read(&reading, bytes_max))
         .await
         .map_err(|_| Interrupted::Gone)??;
     let Some((position, last)) = waiting.last() else {
@@ -113,13 +125,13 @@ async fn window(spool: &Arc<Spool>, courier: &impl Courier) -> Result<u64, Inter
     Ok(count)
 }
 
-fn read(spool: &Spool) -> Result<Vec<Waiting>, Interrupted> {
+fn read(spool: &Spool, bytes_max: usize) -> Result<Vec<Waiting>, Interrupted> {
     let mut window = Vec::new();
     let mut bytes = 0;
     for record in spool.reader.records_from(spool.cursor.get().position()) {
         let (position, record) = record.map_err(Interrupted::Read)?;
         bytes += record.payload.len() + EVENT_OVERHEAD_BYTES;
-        if !window.is_empty() && bytes > BATCH_BYTES_MAX {
+        if !window.is_empty() && bytes > bytes_max {
             break;
         }
         window.push((position, record));
@@ -179,9 +191,6 @@ fn passes(problem: &Problem) -> bool {
 
 /// The contract's limit of one call.
 const BATCH_EVENTS_MAX: usize = 1_000;
-
-/// Half of the contract's limit: verdicts and directives share the stream.
-const BATCH_BYTES_MAX: usize = 512 * 1024;
 
 /// The length field of an event on the wire, generously.
 const EVENT_OVERHEAD_BYTES: usize = 16;

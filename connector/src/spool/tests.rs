@@ -16,6 +16,8 @@ struct Heard {
     recorded: Vec<(TenantId, String)>,
     script: VecDeque<Delivered>,
     sends: usize,
+    /// How many bytes at once get through in time; absent for any.
+    narrow: Option<usize>,
 }
 
 impl Kernel {
@@ -42,6 +44,10 @@ impl Courier for Kernel {
             .collect();
         let mut heard = self.heard();
         heard.sends += 1;
+        let bytes: usize = events.iter().map(String::len).sum();
+        if heard.narrow.is_some_and(|most| bytes > most) {
+            return Delivered::Unknown;
+        }
         if events.iter().any(|event| event.contains("bad")) {
             return Delivered::Refused(Problem::new(Code::EventConflict, "bad"));
         }
@@ -122,6 +128,20 @@ async fn events_of_each_tenant_are_delivered_in_order_and_batched() {
     assert_eq!(kernel.of(tenant()), plain(even));
     assert_eq!(kernel.of(other_tenant()), plain(odd));
     assert!(kernel.heard().sends <= 4, "{} sends", kernel.heard().sends);
+}
+
+#[tokio::test]
+async fn a_line_too_narrow_for_a_whole_batch_takes_smaller_ones() {
+    let folder = TempDir::new().unwrap();
+    let (spool, kernel) = (open(folder.path()), Kernel::default());
+    kernel.heard().narrow = Some(8 * 1_024);
+    let long = "long".repeat(256);
+    for n in 0..40 {
+        let event = event(tenant(), &format!("{long}{n}"));
+        spool.append(vec![event]).await.unwrap();
+    }
+    delivered(&spool, &kernel).await;
+    assert_eq!(kernel.of(tenant()).len(), 40);
 }
 
 #[tokio::test]

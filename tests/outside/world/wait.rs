@@ -5,8 +5,17 @@ use std::time::{Duration, Instant};
 use provost_protocol::Timestamp;
 
 /// Asks again and again until something is seen.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + WITHIN;
+pub(crate) async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(WITHIN, what, look).await
+}
+
+/// The same, where a bound on the time is what is tested.
+pub(crate) async fn until_within<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(seen) = look().await {
             return seen;
