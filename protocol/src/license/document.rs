@@ -1,6 +1,10 @@
 //! What a license says, as plain values.
 
-use super::{Verdict, envelope::Envelope, envelope::LICENSE_BYTES_MAX, payload};
+use super::{
+    Verdict,
+    envelope::{self, LICENSE_BYTES_MAX},
+    payload,
+};
 use crate::{
     InstallId, RuntimeId, TenantId, Timestamp,
     entity::{DeploymentMode, Feature, Limit, Mode, SecurityLevel, TenantStatus, TimeWindow},
@@ -104,7 +108,7 @@ impl LicenseDocument {
     /// Writes the payload. Equal documents give equal bytes.
     #[must_use]
     pub fn to_payload(&self) -> Vec<u8> {
-        payload::write(self)
+        payload::write(self, self.kid.clone())
     }
 
     /// Signs the license into a file; `kid` becomes the signer's.
@@ -112,11 +116,8 @@ impl LicenseDocument {
     /// # Errors
     /// [`LicenseTooLarge`] when it holds more entitlements than a file may.
     pub fn sign(&self, signer: &dyn Signer) -> Result<String, LicenseTooLarge> {
-        let named = Self {
-            kid: KeyId::of(&signer.public_key()),
-            ..self.clone()
-        };
-        let file = Envelope::sign(&named.to_payload(), signer).to_file();
+        let payload = payload::write(self, KeyId::of(&signer.public_key()));
+        let file = envelope::sign(&payload, signer);
         if file.len() > LICENSE_BYTES_MAX {
             return Err(LicenseTooLarge { bytes: file.len() });
         }
