@@ -27,15 +27,15 @@ pub(super) struct Envelope {
     alg: String,
 }
 
-/// Signs a payload into a file: [`Envelope`], armoured.
-pub(super) fn sign(payload: &[u8], signer: &dyn Signer) -> String {
+/// Signs a payload into a file: [`Envelope`], armoured. `json` is room for it, empty.
+pub(super) fn sign(payload: &[u8], signer: &dyn Signer, json: &mut Vec<u8>) -> String {
     // The message is made in the place where it will stand in the JSON, whose length is known.
     let enc_bytes = encoded_bytes(payload.len());
-    let mut json = Vec::with_capacity(enc_bytes + REST_BYTES);
+    json.reserve(enc_bytes + REST_BYTES);
     json.extend_from_slice(MESSAGE);
     json.resize(MESSAGE.len() + enc_bytes, 0);
     encode(payload, &mut json[MESSAGE.len()..]);
-    let signature = signer.sign(&json);
+    let signature = signer.sign(json);
     json[..ENC.len()].copy_from_slice(ENC);
     let mut sig = [0; encoded_bytes(64)];
     encode(&signature, &mut sig);
@@ -45,7 +45,7 @@ pub(super) fn sign(payload: &[u8], signer: &dyn Signer) -> String {
     }
     json.extend_from_slice(ALGORITHM.as_bytes());
     json.extend_from_slice(br#""}"#);
-    armour(&json)
+    armour(json)
 }
 
 fn armour(json: &[u8]) -> String {

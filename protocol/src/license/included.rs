@@ -27,84 +27,106 @@ pub(super) fn expected(entitlements: &[LicenseEntitlement]) -> usize {
 
 /// Writes the array.
 pub(super) fn write(entitlements: &[LicenseEntitlement], out: &mut Vec<u8>) {
-    out.push(b'[');
+    let none = (Timestamp::EPOCH, Timestamp::EPOCH.to_ascii());
+    let mut writer = Writer {
+        out,
+        times: [none; TIMES],
+    };
+    writer.raw(b"[");
     for (number, entitlement) in entitlements.iter().enumerate() {
         if number > 0 {
-            out.push(b',');
+            writer.raw(b",");
         }
-        resource(entitlement, out);
+        writer.resource(entitlement);
     }
-    out.push(b']');
+    writer.raw(b"]");
 }
 
-fn resource(of: &LicenseEntitlement, out: &mut Vec<u8>) {
-    text(br#"{"type":""#, ENTITLEMENTS, out);
-    out.extend_from_slice(br#"","id":""#);
-    feature(&of.feature, out);
-    if let Some(runtime) = of.runtime {
-        shown(b"@", &runtime, out);
-    }
-    out.extend_from_slice(br#"","attributes":{"name":""#);
-    feature(&of.feature, out);
-    out.extend_from_slice(br#"","code":""#);
-    feature(&of.feature, out);
-    time(br#"","created":""#, of.created, out);
-    time(br#"","updated":""#, of.updated, out);
-    limit(of.limit, out);
-    if let Some(kind) = of.time_window {
-        shown(br#","time_window":""#, &kind, out);
-        out.push(b'"');
-    }
-    text(br#","mode":""#, of.mode.as_str(), out);
-    time(br#"","valid_until":""#, of.valid_until, out);
-    out.push(b'"');
-    if let Some(runtime) = of.runtime {
-        shown(br#","runtime":""#, &runtime, out);
-        out.push(b'"');
-    }
-    if let Some((start, end)) = of.window {
-        time(br#","window":{"start":""#, start, out);
-        time(br#"","end":""#, end, out);
-        out.extend_from_slice(br#""}"#);
-    }
-    // Keygen's SDKs demand the last member; ours has nothing to say in it.
-    out.extend_from_slice(br#"},"relationships":{}}"#);
+struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    /// What stood last in each place for a time: often it is the same in the next entitlement.
+    times: [(Timestamp, [u8; 24]); TIMES],
 }
 
-fn feature(feature: &Feature, out: &mut Vec<u8>) {
-    out.extend_from_slice(feature.key().as_bytes());
-    if let Some(resource) = feature.resource() {
-        text(b":", resource, out);
+impl Writer<'_> {
+    fn resource(&mut self, of: &LicenseEntitlement) {
+        self.raw(br#"{"type":""#);
+        self.raw(ENTITLEMENTS.as_bytes());
+        self.raw(br#"","id":""#);
+        self.feature(&of.feature);
+        if let Some(runtime) = of.runtime {
+            self.shown(b"@", &runtime);
+        }
+        self.raw(br#"","attributes":{"name":""#);
+        self.feature(&of.feature);
+        self.raw(br#"","code":""#);
+        self.feature(&of.feature);
+        self.time::<0>(br#"","created":""#, of.created);
+        self.time::<1>(br#"","updated":""#, of.updated);
+        self.limit(of.limit);
+        if let Some(kind) = of.time_window {
+            self.shown(br#","time_window":""#, &kind);
+            self.raw(br#"""#);
+        }
+        self.raw(br#","mode":""#);
+        self.raw(of.mode.as_str().as_bytes());
+        self.time::<2>(br#"","valid_until":""#, of.valid_until);
+        self.raw(br#"""#);
+        if let Some(runtime) = of.runtime {
+            self.shown(br#","runtime":""#, &runtime);
+            self.raw(br#"""#);
+        }
+        if let Some((start, end)) = of.window {
+            self.time::<3>(br#","window":{"start":""#, start);
+            self.time::<4>(br#"","end":""#, end);
+            self.raw(br#""}"#);
+        }
+        // Keygen's SDKs demand the last member; ours has nothing to say in it.
+        self.raw(br#"},"relationships":{}}"#);
     }
-}
 
-/// After the quote that ends what stood before.
-fn limit(limit: Limit, out: &mut Vec<u8>) {
-    match limit {
-        Limit::Flag(true) => out.extend_from_slice(br#"","limit":{"flag":true}"#),
-        Limit::Flag(false) => out.extend_from_slice(br#"","limit":{"flag":false}"#),
-        Limit::Unlimited => out.extend_from_slice(br#"","limit":"unlimited""#),
-        Limit::Quota(units) => {
-            shown(br#"","limit":{"quota":"#, &units, out);
-            out.push(b'}');
+    fn feature(&mut self, feature: &Feature) {
+        self.raw(feature.key().as_bytes());
+        if let Some(resource) = feature.resource() {
+            self.raw(b":");
+            self.raw(resource.as_bytes());
         }
     }
+
+    /// After a text whose last quote is still to come.
+    fn limit(&mut self, limit: Limit) {
+        match limit {
+            Limit::Flag(true) => self.raw(br#"","limit":{"flag":true}"#),
+            Limit::Flag(false) => self.raw(br#"","limit":{"flag":false}"#),
+            Limit::Unlimited => self.raw(br#"","limit":"unlimited""#),
+            Limit::Quota(units) => {
+                self.shown(br#"","limit":{"quota":"#, &units);
+                self.raw(b"}");
+            }
+        }
+    }
+
+    fn time<const PLACE: usize>(&mut self, before: &[u8], moment: Timestamp) {
+        self.raw(before);
+        let last = &mut self.times[PLACE];
+        if last.0 != moment {
+            *last = (moment, moment.to_ascii());
+        }
+        self.out.extend_from_slice(&last.1);
+    }
+
+    fn shown(&mut self, before: &[u8], value: &dyn Display) {
+        self.raw(before);
+        write!(self.out, "{value}").expect("a vector takes all that is written");
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
 }
 
-fn text(before: &[u8], text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(before);
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn time(before: &[u8], moment: Timestamp, out: &mut Vec<u8>) {
-    out.extend_from_slice(before);
-    out.extend_from_slice(&moment.to_ascii());
-}
-
-fn shown(before: &[u8], value: &dyn Display, out: &mut Vec<u8>) {
-    out.extend_from_slice(before);
-    write!(out, "{value}").expect("a vector takes all that is written");
-}
+/// Places for a time in an entitlement.
+const TIMES: usize = 5;
 
 /// All of an entitlement with a window but what its feature and its runtime add.
 const EACH_BYTES: usize = 352;

@@ -158,20 +158,18 @@ struct PeekMeta {
 }
 
 /// Writes a document's payload in the name of a key; field order is the order above.
-pub(super) fn write(document: &LicenseDocument, kid: KeyId) -> Vec<u8> {
+pub(super) fn write(document: &LicenseDocument, kid: KeyId, out: &mut Vec<u8>) {
     let head = Head {
         meta: meta(document, kid),
         data: data(document),
     };
-    let mut written = Vec::with_capacity(HEAD_BYTES + included::expected(&document.entitlements));
-    serde_json::to_writer(&mut written, &head)
-        .expect("no map and no number that JSON could not hold");
+    out.reserve(HEAD_BYTES + included::expected(&document.entitlements));
+    serde_json::to_writer(&mut *out, &head).expect("no map and no number that JSON could not hold");
     // The object is opened again for its last member.
-    written.pop();
-    written.extend_from_slice(br#","included":"#);
-    included::write(&document.entitlements, &mut written);
-    written.push(b'}');
-    written
+    out.pop();
+    out.extend_from_slice(br#","included":"#);
+    included::write(&document.entitlements, out);
+    out.push(b'}');
 }
 
 /// Names the key that unverified bytes claim; for the wording of a refusal and nothing else.

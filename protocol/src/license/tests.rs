@@ -123,9 +123,14 @@ fn verdict(file: &str, now: Timestamp, held: &Held) -> Verdict {
     }
 }
 
+/// Signs any bytes as if they were a payload.
+fn armoured_by(payload: &[u8], signer: &dyn Signer) -> String {
+    envelope::sign(payload, signer, &mut Vec::new())
+}
+
 /// Signs any JSON as if it were a payload.
 fn signed(payload: &str) -> String {
-    envelope::sign(payload.as_bytes(), &signer())
+    armoured_by(payload.as_bytes(), &signer())
 }
 
 /// The good payload with one member changed.
@@ -292,13 +297,13 @@ fn a_key_that_is_not_held_is_told_from_a_signature_that_does_not_hold() {
     assert_eq!(verdict(&stranger, at(ISSUED), &held()), Verdict::KeyUnknown);
     // In the name of a key that is held.
     let payload = document().to_payload();
-    let forged = envelope::sign(&payload, &TestSigner::new(99));
+    let forged = armoured_by(&payload, &TestSigner::new(99));
     assert_eq!(
         verdict(&forged, at(ISSUED), &held()),
         Verdict::SignatureInvalid
     );
     // Signed by one key that is held in the name of another.
-    let crossed = envelope::sign(&payload, &TestSigner::new(41));
+    let crossed = armoured_by(&payload, &TestSigner::new(41));
     assert_eq!(
         verdict(&crossed, at(ISSUED), &held()),
         Verdict::SignatureInvalid
@@ -472,7 +477,7 @@ proptest! {
         prop_assert!(verify(&bytes, &keys(), at(ISSUED), &held()).is_err());
         let inside = armoured(&String::from_utf8_lossy(&bytes));
         prop_assert!(verify(inside.as_bytes(), &keys(), at(ISSUED), &held()).is_err());
-        let payload = envelope::sign(&bytes, &signer());
+        let payload = armoured_by(&bytes, &signer());
         prop_assert!(verify(payload.as_bytes(), &keys(), at(ISSUED), &held()).is_err());
     }
 
