@@ -13,16 +13,16 @@ use std::{
 use provost_kernel::{Command, EntityKey, State};
 use provost_protocol::{RuntimeId, TenantId, entity::RuntimeType};
 
-use self::{lost::Lost, slots::Slots};
+use self::{lost::Lost, slots::Slots, wake::Waking};
 use crate::{
     Executed, Guardian, House, LiveRuntime, Meta, RestartPolicy, RuntimeHandle, Spawner,
     TenantError, TenantHandle,
-    tenant::{Published, TenantActor},
 };
 
 mod birth;
 mod lost;
 mod slots;
+mod wake;
 mod watch;
 
 /// Where every tenant and every live runtime is found. Cheap to clone, usable from every thread.
@@ -95,18 +95,18 @@ impl Directory {
     /// [`TenantError::NotFound`] before the tenant's first event; [`TenantError::Quarantined`]
     /// after too many crashes.
     pub async fn tenant(&self, id: TenantId) -> Result<TenantHandle, TenantError> {
-        match self.shared.tenants.awake(&id) {
-            Some(awake) if awake.is_served() && awake.view().tenant().is_some() => {
-                return Ok(awake);
-            }
-            Some(_) => {}
-            None => self.require_entity(id, EntityKey::Tenant).await?,
-        }
-        let handle = self.awake(id).await?;
-        if handle.view().tenant().is_none() {
-            return Err(TenantError::NotFound);
-        }
-        Ok(handle)
+        self.found(id, Vec::new).await
+    }
+
+    /// Finds the tenant of a runtime that calls. One that sleeps is woken with the runtime's record
+    /// at hand, which is looked at next.
+    pub(crate) async fn tenant_of(
+        &self,
+        tenant: TenantId,
+        runtime: RuntimeId,
+    ) -> Result<TenantHandle, TenantError> {
+        self.found(tenant, || vec![EntityKey::Runtime(runtime)])
+            .await
     }
 
     /// Finds a tenant that a shared runtime of another is attached to. Who is not attached wakes
@@ -143,7 +143,7 @@ impl Directory {
         command: Command,
         meta: Meta,
     ) -> Result<(TenantHandle, Executed), TenantError> {
-        let handle = self.awake(id).await?;
+        let handle = self.awake(id, Waking::New).await?;
         let executed = handle.execute(command, meta).await?;
         Ok((handle, executed))
     }
@@ -217,26 +217,6 @@ impl Directory {
         self.shared.runtimes.awake(&(tenant, runtime))
     }
 
-    async fn awake(&self, id: TenantId) -> Result<TenantHandle, TenantError> {
-        let slot = self.shared.tenants.slot(id);
-        let handle = match slot.get_or_try_init(|| self.bear_tenant(id)).await {
-            Ok(handle) => handle.clone(),
-            Err(error) => {
-                self.shared.tenants.give_back(&id, &slot);
-                return Err(error);
-            }
-        };
-        // Its guardian is in its place before it is loaded: one that never loads is quarantined
-        // once, and not built anew for everybody who asks.
-        if !handle.is_loaded() {
-            handle.ready().await?;
-        }
-        if handle.is_quarantined() {
-            return Err(TenantError::Quarantined);
-        }
-        Ok(handle)
-    }
-
     /// Asks the store by key: what does not exist gets no actor.
     async fn require_entity(&self, id: TenantId, key: EntityKey) -> Result<(), TenantError> {
         let found = self.shared.house.backend.entities(id, vec![key]).await?;
@@ -254,35 +234,17 @@ impl fmt::Debug for Directory {
 }
 
 impl Directory {
-    /// Starts a tenant's guardian on its arbiter.
-    async fn bear_tenant(&self, id: TenantId) -> Result<TenantHandle, TenantError> {
-        let place = self.shared.spawner.place(&id);
-        let house = Arc::clone(&self.shared.house);
-        let published = Arc::new(Published::new(id));
-        let (policy, shown) = (self.shared.policy, Arc::clone(&published));
-        let born = self.shared.spawner.call_on(place, move || {
-            let span = tracing::info_span!("tenant", tenant.id = %id);
-            Guardian::new("tenant", span)
-                .with_policy(policy)
-                .guard(move |life| {
-                    let (house, published) = (Arc::clone(&house), Arc::clone(&shown));
-                    async move {
-                        let loaded = house.backend.load(id).await?;
-                        Ok(TenantActor::new(house, published, life.exit, loaded))
-                    }
-                })
-        });
-        Ok(TenantHandle::new(id, born.await?, published))
-    }
-
     /// Starts a runtime's guardian beside its tenant's.
     async fn bear_runtime(
         &self,
         tenant: TenantHandle,
         id: RuntimeId,
     ) -> Result<RuntimeHandle, TenantError> {
-        let found = tenant.look(vec![EntityKey::Runtime(id)]).await?;
-        let record = found.runtime(id).ok_or(TenantError::NotFound)?;
+        let mut view = tenant.view();
+        if view.runtime(id).is_none() {
+            view = Arc::new(tenant.look(vec![EntityKey::Runtime(id)]).await?);
+        }
+        let record = view.runtime(id).ok_or(TenantError::NotFound)?;
         let place = self.shared.spawner.place(&tenant.id());
         let live = Arc::new(birth::live(tenant.id(), record, self.house().clock.now()));
         let (weak, policy) = (Arc::downgrade(&self.shared), self.shared.policy);

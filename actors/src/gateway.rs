@@ -99,7 +99,11 @@ impl Gateway {
             ),
             other => other.problem(),
         };
-        let tenant = self.directory.tenant(peer.tenant).await.map_err(gone)?;
+        let tenant = self
+            .directory
+            .tenant_of(peer.tenant, peer.runtime)
+            .await
+            .map_err(gone)?;
         let runtime = self
             .directory
             .runtime(&tenant, peer.runtime)

@@ -19,7 +19,7 @@ mod recent;
 mod upkeep;
 
 pub(crate) use self::{
-    actor::{Published, TenantActor},
+    actor::{Ahead, Published, TenantActor},
     message::{Presence, PresenceChange},
 };
 pub use self::{

@@ -2,7 +2,7 @@
 
 use provost_protocol::{
     RuntimeId, TenantId, Timestamp,
-    entity::{Feature, RuntimeStatus, TenantStatus, TenantType},
+    entity::{Feature, RuntimeStatus, TenantStatus, TenantType, TimeWindow},
     wire::DesiredLimit,
 };
 
@@ -77,41 +77,52 @@ impl State {
         })
     }
 
+    /// The zone whose calendar the tenant's windows follow.
+    pub(crate) fn time_zone(&self) -> &str {
+        self.tenant()
+            .map_or("UTC", |tenant| tenant.time_zone.as_str())
+    }
+
     /// The window of an entitlement at a moment, and what is taken in it.
     #[must_use]
     pub fn usage_of(
         &self,
         feature: &Feature,
         runtime: Option<RuntimeId>,
-        time_window: Option<provost_protocol::entity::TimeWindow>,
+        time_window: Option<TimeWindow>,
         now: Timestamp,
     ) -> Usage {
-        let counter = self
-            .counter(feature, runtime)
-            // Granted anew over another window, it is counted anew.
-            .filter(|counter| counter.time_window == time_window)
-            // Also while `now` is before its start: a clock set back gives nothing again.
-            .filter(|counter| is_running(counter, now));
-        match counter {
-            Some(counter) => Usage {
-                window: Window {
-                    start: counter.window_start,
-                    end: counter.window_end,
-                },
-                begun: true,
-                used: counter.used,
+        let fresh = || window_at(time_window, self.time_zone(), now, None);
+        usage(self.counter(feature, runtime), time_window, now, fresh)
+    }
+}
+
+/// What an entitlement's counter says, or a window that `fresh` begins where it says nothing.
+pub(crate) fn usage(
+    counter: Option<&Counter>,
+    time_window: Option<TimeWindow>,
+    now: Timestamp,
+    fresh: impl FnOnce() -> Window,
+) -> Usage {
+    let counter = counter
+        // Granted anew over another window, it is counted anew.
+        .filter(|counter| counter.time_window == time_window)
+        // Also while `now` is before its start: a clock set back gives nothing again.
+        .filter(|counter| is_running(counter, now));
+    match counter {
+        Some(counter) => Usage {
+            window: Window {
+                start: counter.window_start,
+                end: counter.window_end,
             },
-            None => {
-                let zone = self
-                    .tenant()
-                    .map_or("UTC", |tenant| tenant.time_zone.as_str());
-                Usage {
-                    window: window_at(time_window, zone, now, None),
-                    begun: !is_rolling(time_window),
-                    used: 0,
-                }
-            }
-        }
+            begun: true,
+            used: counter.used,
+        },
+        None => Usage {
+            window: fresh(),
+            begun: !is_rolling(time_window),
+            used: 0,
+        },
     }
 }
 
@@ -147,8 +158,7 @@ fn is_running(counter: &Counter, now: Timestamp) -> bool {
     now < counter.window_end || cfg!(planted = "window_never_resets")
 }
 
-fn is_rolling(window: Option<provost_protocol::entity::TimeWindow>) -> bool {
-    use provost_protocol::entity::TimeWindow;
+pub(crate) fn is_rolling(window: Option<TimeWindow>) -> bool {
     match window {
         Some(TimeWindow::Rolling { .. }) => true,
         None

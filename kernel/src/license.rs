@@ -12,7 +12,13 @@ use provost_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Rejection, State, check::Grant, grants::Caller, window::Window};
+use crate::{
+    Rejection, State,
+    check::{Grant, Usage},
+    grants::{Caller, is_rolling, usage},
+    state::Counter,
+    window::{Window, window_at},
+};
 
 /// A place among all licenses of one (runtime, tenant): compared by epoch, then by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -246,20 +252,26 @@ pub fn plan_license(
 /// stands before.
 #[must_use]
 pub fn effective(state: &State, runtime: RuntimeId, now: Timestamp) -> Vec<PlannedEntitlement> {
+    // Both are in the order of (feature, runtime), so that neither is searched through for each.
+    let own: Vec<&Feature> = state
+        .entitlements()
+        .filter(|entitlement| entitlement.runtime == Some(runtime))
+        .map(|entitlement| &entitlement.feature)
+        .collect();
+    let mut counters = state.counters().peekable();
     let concerns = |of: Option<RuntimeId>, feature: &Feature| match of {
         Some(of) => of == runtime,
-        None => state.entitlement(feature, Some(runtime)).is_none(),
+        None => own.binary_search(&feature).is_err(),
     };
+    let mut windows = Windows::new(state, now);
     state
         .entitlements()
         .filter(|entitlement| concerns(entitlement.runtime, &entitlement.feature))
         .map(|entitlement| {
-            let usage = state.usage_of(
-                &entitlement.feature,
-                entitlement.runtime,
-                entitlement.time_window,
-                now,
-            );
+            let place = (&entitlement.feature, entitlement.runtime);
+            while counters.next_if(|(of, _)| *of < place).is_some() {}
+            let counter = counters.next_if(|(of, _)| *of == place);
+            let usage = windows.usage(counter.map(|(_, counter)| counter), entitlement.time_window);
             PlannedEntitlement {
                 feature: entitlement.feature.clone(),
                 runtime: entitlement.runtime,
@@ -274,6 +286,41 @@ pub fn effective(state: &State, runtime: RuntimeId, now: Timestamp) -> Vec<Plann
             }
         })
         .collect()
+}
+
+/// Windows of one zone at one moment: the calendar is asked once for each kind of window.
+struct Windows<'a> {
+    zone: &'a str,
+    now: Timestamp,
+    /// Of every kind but rolling ones, whose number has no bound and which need no calendar.
+    held: Vec<(Option<TimeWindow>, Window)>,
+}
+
+impl<'a> Windows<'a> {
+    fn new(state: &'a State, now: Timestamp) -> Self {
+        Self {
+            zone: state.time_zone(),
+            now,
+            held: Vec::new(),
+        }
+    }
+
+    fn usage(&mut self, counter: Option<&Counter>, time_window: Option<TimeWindow>) -> Usage {
+        let now = self.now;
+        usage(counter, time_window, now, || self.fresh(time_window))
+    }
+
+    fn fresh(&mut self, time_window: Option<TimeWindow>) -> Window {
+        let held = self.held.iter().find(|(kind, _)| *kind == time_window);
+        if let Some((_, window)) = held {
+            return *window;
+        }
+        let window = window_at(time_window, self.zone, self.now, None);
+        if !is_rolling(time_window) {
+            self.held.push((time_window, window));
+        }
+        window
+    }
 }
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;

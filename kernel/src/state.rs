@@ -131,6 +131,21 @@ impl State {
         })
     }
 
+    /// Every counter with what it belongs to, in the order of (feature, runtime).
+    pub(crate) fn counters(
+        &self,
+    ) -> impl Iterator<Item = ((&Feature, Option<RuntimeId>), &Counter)> {
+        let from = EntityKey::first_counter();
+        self.entities.range(from..).map_while(|(key, entity)| {
+            let (EntityKey::Counter { feature, runtime }, Entity::Counter(record)) =
+                (key, &**entity)
+            else {
+                return None;
+            };
+            Some(((feature, *runtime), record))
+        })
+    }
+
     /// When [`crate::Command::Expire`] is next worth deciding.
     #[must_use]
     pub fn deadline(&self) -> Option<provost_protocol::Timestamp> {

@@ -329,7 +329,10 @@ impl FromStr for Feature {
 
 impl Serialize for Feature {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match &self.resource {
+            None => serializer.serialize_str(&self.key),
+            Some(_) => serializer.collect_str(self),
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod document;
 mod envelope;
+mod included;
 mod payload;
 #[cfg(test)]
 mod tests;

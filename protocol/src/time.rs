@@ -66,23 +66,68 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The text form: four digits hold every year there is. By hand, since a license holds up to
+    /// five times for each entitlement.
+    pub(crate) fn to_ascii(self) -> [u8; 24] {
+        let since_year_0 = self.0.abs_diff(Self::MIN.0);
+        let (day, milli) = (since_year_0 / DAY_MS, since_year_0 % DAY_MS);
+        let (year, month, day) = calendar(day);
+        let seconds = milli / 1_000;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (place, pair) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, seconds / 3_600),
+            (14, seconds / 60 % 60),
+            (17, seconds % 60),
+            (20, milli % 1_000 / 10),
+        ] {
+            text[place] = digit(pair / 10);
+            text[place + 1] = digit(pair - pair / 10 * 10);
+        }
+        text[22] = digit(milli % 10);
+        text
+    }
+
+    fn with_text<T>(self, then: impl FnOnce(&str) -> T) -> T {
+        let text = self.to_ascii();
+        then(std::str::from_utf8(&text).expect("digits and marks are ASCII"))
+    }
+}
+
+/// The digit of a number below ten.
+fn digit(number: u64) -> u8 {
+    let [digit, ..] = number.to_le_bytes();
+    b'0' + digit
+}
+
+/// Year, month and day of the day that is so many days after the first of January of year 0, in the
+/// Gregorian calendar.
+///
+/// Days are counted from the first of March, so that the day that comes and goes is a year's last
+/// (<https://howardhinnant.github.io/date_algorithms.html>, `civil_from_days`).
+fn calendar(day: u64) -> (u64, u64, u64) {
+    // One whole cycle is added, so that nothing is below zero before the first March.
+    let day = day + CYCLE_DAYS - 60;
+    let (cycle, day) = (day / CYCLE_DAYS, day % CYCLE_DAYS);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    (400 * cycle + year + next - 400, month, day)
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = i128::from(self.0) * 1_000_000;
-        let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(nanos) else {
-            return f.write_str("out-of-range");
-        };
-        let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
-        let (hour, minute, second, milli) = (
-            time.hour(),
-            time.minute(),
-            time.second(),
-            time.millisecond(),
-        );
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
-        )
+        self.with_text(|text| f.write_str(text))
     }
 }
 
@@ -111,7 +156,7 @@ impl FromStr for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            self.with_text(|text| serializer.serialize_str(text))
         } else {
             serializer.serialize_i64(self.0)
         }
@@ -143,9 +188,53 @@ impl utoipa::PartialSchema for Timestamp {
 
 impl utoipa::ToSchema for Timestamp {}
 
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// After 400 years the calendar begins anew.
+const CYCLE_DAYS: u64 = 146_097;
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What it was written with before it was written by hand.
+    fn as_a_library_writes_it(moment: Timestamp) -> String {
+        let nanos = i128::from(moment.as_millis()) * 1_000_000;
+        let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap();
+        let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+        let (hour, minute, second) = time.to_hms();
+        let milli = time.millisecond();
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    }
+
+    #[test]
+    fn each_day_of_the_first_and_of_the_last_cycle_is_written_as_a_library_writes_it() {
+        let cycle_ms = CYCLE_DAYS * DAY_MS;
+        for first in [Timestamp::MIN, Timestamp::MAX.minus_millis(cycle_ms)] {
+            for day in 0..=CYCLE_DAYS {
+                let moment = first.plus_millis(day * DAY_MS);
+                assert_eq!(moment.to_string(), as_a_library_writes_it(moment));
+            }
+        }
+        assert_eq!(Timestamp::MIN.to_string(), "0000-01-01T00:00:00.000Z");
+    }
+
+    proptest! {
+        #[test]
+        fn any_time_is_written_as_a_library_writes_it(
+            millis in Timestamp::MIN.0..=Timestamp::MAX.0,
+        ) {
+            let moment = Timestamp::from_millis(millis);
+            prop_assert_eq!(moment.to_string(), as_a_library_writes_it(moment));
+            prop_assert_eq!(
+                serde_json::to_string(&moment).unwrap(),
+                format!("\"{moment}\"")
+            );
+            prop_assert_eq!(moment.to_string().parse::<Timestamp>(), Ok(moment));
+        }
+    }
 
     #[test]
     fn a_time_is_written_in_utc_with_milliseconds() {

@@ -217,8 +217,9 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// begins after it sees them.
     fn append(&self, append: Append) -> Pending<Result<(), AppendError>>;
 
-    /// Loads what a tenant's actor needs at wake.
-    fn load(&self, tenant: TenantId) -> Pending<Result<Loaded, ReadError>>;
+    /// Loads what a tenant's actor needs at wake, and what else is asked for, as it all stands
+    /// together.
+    fn load(&self, tenant: TenantId, cold: Vec<EntityKey>) -> Pending<Result<Loaded, ReadError>>;
 
     /// Reads entities of one tenant by key; absent ones are `None`.
     fn entities(

@@ -193,15 +193,16 @@ impl Db {
             if !key.starts_with(prefix.as_bytes()) {
                 break;
             }
-            let text = String::from_utf8_lossy(&key).into_owned();
-            let Ok(entity_key) = text[base.len()..].parse::<EntityKey>() else {
-                return Err(DbError::Value {
-                    key: text,
-                    source: ValueError::Checksum,
-                });
+            let damaged = |source| DbError::Value {
+                key: String::from_utf8_lossy(&key).into_owned(),
+                source,
             };
-            let entity =
-                value::decode(&bytes).map_err(|source| DbError::Value { key: text, source })?;
+            let text = key.get(base.len()..).map(std::str::from_utf8);
+            let Some(Ok(Ok(entity_key))) = text.map(|text| text.map(str::parse::<EntityKey>))
+            else {
+                return Err(damaged(ValueError::Checksum));
+            };
+            let entity = value::decode(&bytes).map_err(damaged)?;
             found.push((entity_key, Arc::new(entity)));
         }
         Ok(found)

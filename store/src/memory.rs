@@ -155,12 +155,13 @@ impl Backend for MemoryStore {
         self.answer(|shared| shared.append(append))
     }
 
-    fn load(&self, tenant: TenantId) -> Pending<Result<Loaded, ReadError>> {
+    fn load(&self, tenant: TenantId, cold: Vec<EntityKey>) -> Pending<Result<Loaded, ReadError>> {
         self.answer(|shared| {
             let absent = Tenant::default();
             let found = shared.tenants.get(&tenant).unwrap_or(&absent);
             let mut state = State::new(tenant, found.head.epoch);
-            for (key, entity) in found.entities.iter().filter(|(key, _)| key.is_hot()) {
+            let wanted = |key: &EntityKey| key.is_hot() || cold.contains(key);
+            for (key, entity) in found.entities.iter().filter(|(key, _)| wanted(key)) {
                 state.load(key.clone(), Arc::clone(entity));
             }
             Ok(Loaded {

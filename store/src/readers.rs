@@ -1,7 +1,9 @@
 //! A few threads that read: nothing that touches the disk runs on an actor's thread.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -22,7 +24,7 @@ type Job = Box<dyn FnOnce(&Db, &Segments) + Send>;
 /// The pool of reading threads.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
+    jobs: Arc<Jobs>,
     doubt: Doubt,
     handover: Arc<Handover>,
     ended: Ended,
@@ -44,14 +46,13 @@ impl Readers {
         doubt: Doubt,
         handover: Arc<Handover>,
     ) -> std::io::Result<Self> {
-        let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
-        let queue = Arc::new(Mutex::new(queue));
+        let jobs = Arc::new(Jobs::default());
         let (ends, ended) = Ends::pair();
         for number in 0..THREADS {
-            let (db, segments, queue) = (db.clone(), Arc::clone(&segments), Arc::clone(&queue));
+            let (db, segments, jobs) = (db.clone(), Arc::clone(&segments), Arc::clone(&jobs));
             let (doubt, ends) = (doubt.clone(), ends.clone());
             let work = move || {
-                while let Ok(job) = next(&queue) {
+                while let Some(job) = jobs.next() {
                     doubt.guard(|| job(&db, &segments));
                 }
                 drop((db, segments));
@@ -61,7 +62,7 @@ impl Readers {
             thread::Builder::new().name(name).spawn(work)?;
         }
         Ok(Self {
-            jobs: Mutex::new(Some(jobs)),
+            jobs,
             doubt,
             handover,
             ended,
@@ -99,16 +100,7 @@ impl Readers {
             // Whoever asked may have gone.
             let _ = done.send(answer);
         });
-        let sent = {
-            let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-            match &*jobs {
-                None => Err(ReadError::Closed),
-                Some(jobs) => jobs.try_send(job).map_err(|error| match error {
-                    mpsc::TrySendError::Full(_) => ReadError::Overloaded,
-                    mpsc::TrySendError::Disconnected(_) => ReadError::Closed,
-                }),
-            }
-        };
+        let sent = self.jobs.give(job);
         Box::pin(async move {
             sent?;
             answer.await.unwrap_or(Err(ReadError::Closed))
@@ -117,18 +109,77 @@ impl Readers {
 
     /// Ends the threads after what waits was read; says whether they ended before `deadline`.
     pub(crate) fn stop(&self, deadline: Instant) -> bool {
-        drop(
-            self.jobs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        self.jobs.close();
         self.ended.wait(deadline)
     }
 }
 
-fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Result<Job, mpsc::RecvError> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).recv()
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.jobs.close();
+    }
+}
+
+/// What waits to be read. A job wakes one thread: with a channel behind a lock it would wake a
+/// second one too, only to have it wait in the place of the first.
+#[derive(Default)]
+struct Jobs {
+    queue: Mutex<Queue>,
+    given: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Jobs {
+    fn give(&self, job: Job) -> Result<(), ReadError> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return Err(ReadError::Closed);
+        }
+        if queue.jobs.len() >= QUEUE {
+            return Err(ReadError::Overloaded);
+        }
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.given.notify_one();
+        Ok(())
+    }
+
+    /// The next job; `None` when no more come and all are done.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                return Some(job);
+            }
+            if queue.closed {
+                return None;
+            }
+            let waited = self.given.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.given.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jobs")
+            .field("waiting", &self.lock().jobs.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<DbError> for Failed {

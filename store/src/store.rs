@@ -157,8 +157,8 @@ impl Backend for Store {
         })
     }
 
-    fn load(&self, tenant: TenantId) -> Pending<Result<Loaded, ReadError>> {
-        self.readers.read(move |db, _| load(db, tenant))
+    fn load(&self, tenant: TenantId, cold: Vec<EntityKey>) -> Pending<Result<Loaded, ReadError>> {
+        self.readers.read(move |db, _| load(db, tenant, &cold))
     }
 
     fn entities(
@@ -281,18 +281,27 @@ impl Backend for Store {
     }
 }
 
-/// Reads head and hot entities as they stand together: an append whose outcome nobody waited for
-/// may be applied in between.
-fn load(db: &Db, tenant: TenantId) -> Result<Loaded, Failed> {
+/// Reads head, hot entities and the cold ones asked for as they stand together: an append whose
+/// outcome nobody waited for may be applied in between.
+fn load(db: &Db, tenant: TenantId, cold: &[EntityKey]) -> Result<Loaded, Failed> {
     for _ in 0..LOAD_TRIES_MAX {
-        let head = db.head(tenant)?.unwrap_or_default();
+        let found = db.head(tenant)?;
+        let head = found.clone().unwrap_or_default();
         let mut state = State::new(tenant, head.epoch);
-        for prefix in HOT_PREFIXES {
-            for (key, entity) in db.entities(tenant, prefix, None, usize::MAX)? {
-                state.load(key, entity);
+        // Before its first event a tenant has nothing.
+        if found.is_some() {
+            for prefix in HOT_PREFIXES {
+                for (key, entity) in db.entities(tenant, prefix, None, usize::MAX)? {
+                    state.load(key, entity);
+                }
+            }
+            for key in cold {
+                if let Some(entity) = db.entity(tenant, key)? {
+                    state.load(key.clone(), entity);
+                }
             }
         }
-        if db.head(tenant)?.unwrap_or_default() == head {
+        if db.head(tenant)? == found {
             return Ok(Loaded { head, state });
         }
     }

@@ -52,7 +52,7 @@ async fn sealed(stored: Stored) -> (Kernel, Runtime) {
 
 /// Appends one event, as an alarm that is over does.
 async fn append_one(store: &Store, tenant: TenantId) {
-    let head = store.load(tenant).await.unwrap().head;
+    let head = store.load(tenant, Vec::new()).await.unwrap().head;
     let newest = Range {
         newest_before: Some(u64::MAX),
         limit: 1,

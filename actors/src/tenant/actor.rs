@@ -93,7 +93,7 @@ impl Published {
     }
 
     /// Shows a committed state; the view first, so that who hears of a revision sees it.
-    pub(super) fn publish(&self, state: &State) {
+    pub(crate) fn publish(&self, state: &State) {
         self.view.store(Arc::new(state.clone()));
         self.loaded.store(true, Ordering::Release);
         let revision = state.revision();
@@ -105,12 +105,29 @@ impl Published {
     }
 }
 
+/// What an actor begins with.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    pub(crate) loaded: Loaded,
+    /// Cold entities that were asked for with it: what is not in the state does not exist.
+    pub(crate) known: Vec<EntityKey>,
+}
+
+impl From<Loaded> for Ahead {
+    fn from(loaded: Loaded) -> Self {
+        Self {
+            loaded,
+            known: Vec::new(),
+        }
+    }
+}
+
 impl TenantActor {
     pub(crate) fn new(
         house: Arc<House>,
         published: Arc<Published>,
         exit: Exit,
-        loaded: Loaded,
+        Ahead { loaded, known }: Ahead,
     ) -> Self {
         let now = house.clock.now();
         let ids = house.backend.ids(loaded.state.tenant_id());
@@ -129,7 +146,7 @@ impl TenantActor {
             waiting: Queue::default(),
             loading: 0,
             recent: Recent::new(ids),
-            known: HashSet::new(),
+            known: known.into_iter().collect(),
             held: BTreeMap::new(),
             upkeep: Upkeep::default(),
             last_used: now,

@@ -36,6 +36,22 @@ async fn a_quiet_tenant_falls_asleep_and_wakes_with_the_same_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_call_for_a_tenant_that_sleeps_costs_one_read() {
+    local(async {
+        let world = World::new();
+        let tenant = world.tenant(1, None).await;
+        let peer = world.runtime(tenant, 5, DeploymentMode::OnPrem).await;
+        let world = world.restarted();
+        let reads = || (world.store.loads(), world.store.lookups());
+        let (loads, lookups) = reads();
+        world.check(&peer, tenant).await.unwrap();
+        world.check(&peer, tenant).await.unwrap();
+        assert_eq!(reads(), (loads + 1, lookups));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tenant_whose_runtime_beats_stays_awake() {
     local(async {
         let world = World::new();
@@ -65,7 +81,7 @@ async fn ids_that_name_nobody_leave_nothing_behind() {
             let nothing = provost_protocol::RuntimeId::from_parts(START, random);
             assert!(world.directory.runtime(&handle, nothing).await.is_err());
         }
-        assert_eq!(world.store.loads(), loads);
+        assert_eq!(world.store.loads() - loads, 3_000, "one look for each");
         assert_eq!(world.directory.fleet_size(), 0);
         assert_eq!(world.directory.tenants_awake(), 1);
     })

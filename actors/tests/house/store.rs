@@ -29,6 +29,7 @@ struct Shared {
     fault: Mutex<Option<(u64, Fault)>>,
     panics: Mutex<Panics>,
     loads: AtomicU64,
+    lookups: AtomicU64,
     /// Runtimes that the log seems to call active, besides those that it does.
     pretended: AtomicU64,
 }
@@ -60,6 +61,7 @@ impl Gate {
             fault: Mutex::default(),
             panics: Mutex::default(),
             loads: AtomicU64::new(0),
+            lookups: AtomicU64::new(0),
             pretended: AtomicU64::new(0),
         };
         Self {
@@ -113,6 +115,11 @@ impl Gate {
         self.shared.loads.load(Ordering::SeqCst)
     }
 
+    /// How often entities were read by key.
+    pub(crate) fn lookups(&self) -> u64 {
+        self.shared.lookups.load(Ordering::SeqCst)
+    }
+
     fn next_fault(&self) -> Option<Fault> {
         let mut fault = self.shared.fault.lock().unwrap();
         let (left, what) = fault.as_mut()?;
@@ -158,11 +165,11 @@ impl Backend for Gate {
         })
     }
 
-    fn load(&self, tenant: TenantId) -> Pending<Result<Loaded, ReadError>> {
+    fn load(&self, tenant: TenantId, cold: Vec<EntityKey>) -> Pending<Result<Loaded, ReadError>> {
         self.shared.loads.fetch_add(1, Ordering::SeqCst);
         let told = self.shared.panics.lock().unwrap().load == Some(tenant);
         assert!(!told, "told to");
-        self.memory.load(tenant)
+        self.memory.load(tenant, cold)
     }
 
     fn entities(
@@ -170,6 +177,7 @@ impl Backend for Gate {
         tenant: TenantId,
         keys: Vec<EntityKey>,
     ) -> Pending<Result<Vec<Found>, ReadError>> {
+        self.shared.lookups.fetch_add(1, Ordering::SeqCst);
         self.memory.entities(tenant, keys)
     }
 

@@ -172,13 +172,24 @@ impl EntityKey {
 
     /// Sorts before every entitlement and after the tenant.
     pub(super) fn first_entitlement() -> Self {
-        // The smallest feature: no key sorts before a single dash.
-        let feature = Feature::new("-", None).expect("a dash is a key");
         Self::Entitlement {
-            feature,
+            feature: first_feature(),
             runtime: None,
         }
     }
+
+    /// Sorts before every counter and after every entitlement.
+    pub(super) fn first_counter() -> Self {
+        Self::Counter {
+            feature: first_feature(),
+            runtime: None,
+        }
+    }
+}
+
+/// The smallest feature: no key sorts before a single dash.
+fn first_feature() -> Feature {
+    Feature::new("-", None).expect("a dash is a key")
 }
 
 impl fmt::Display for EntityKey {
@@ -359,6 +370,9 @@ mod tests {
             let key = EntityKey::entitlement(&Feature::parse(text).unwrap(), None);
             assert!(EntityKey::first_entitlement() <= key, "{text}");
             assert!(EntityKey::Tenant < key);
+            assert!(key < EntityKey::first_counter());
+            let counter = EntityKey::counter(&Feature::parse(text).unwrap(), None);
+            assert!(EntityKey::first_counter() <= counter, "{text}");
         }
     }
 }

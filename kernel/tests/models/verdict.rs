@@ -2,11 +2,12 @@
 
 use proptest::prelude::*;
 use provost_kernel::{
-    Command,
+    Command, State,
     check::{CheckFacts, Grant, Grants, Metering, Question, Resolve, Usage, evaluate},
     command,
     desired::{Surroundings, desired_state},
     license::{PlannedEntitlement, effective},
+    state::Entitlement,
     window::Window,
 };
 use provost_protocol::{
@@ -109,6 +110,7 @@ proptest! {
         let surroundings = Surroundings { trust_bundle: String::new(), heartbeat_interval_ms: 1 };
         let told = desired_state(&world.state, &caller, &surroundings).unwrap();
         let planned = effective(&world.state, runtime_id(1), world.now);
+        prop_assert_eq!(&planned, &one_by_one(&world.state, world.now));
         let license = License(planned, told.limits);
         let facts = CheckFacts {
             runtime: runtime_id(1),
@@ -132,6 +134,33 @@ proptest! {
             prop_assert_eq!(online, local, "{}", feature);
         }
     }
+}
+
+/// What [`effective`] gives, each entitlement looked up by itself.
+fn one_by_one(state: &State, now: Timestamp) -> Vec<PlannedEntitlement> {
+    let runtime = runtime_id(1);
+    let concerns = |entitlement: &&Entitlement| match entitlement.runtime {
+        Some(of) => of == runtime,
+        None => state
+            .entitlement(&entitlement.feature, Some(runtime))
+            .is_none(),
+    };
+    let plan = |of: &Entitlement| {
+        let usage = state.usage_of(&of.feature, of.runtime, of.time_window, now);
+        PlannedEntitlement {
+            feature: of.feature.clone(),
+            runtime: of.runtime,
+            limit: of.limit,
+            time_window: of.time_window,
+            mode: of.mode,
+            valid_until: of.valid_until,
+            created: of.created,
+            updated: of.updated,
+            window: usage.begun.then_some(usage.window),
+            used: usage.used,
+        }
+    };
+    state.entitlements().filter(concerns).map(plan).collect()
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The JSON:API document inside a license, to and from plain values.
 //!
+//! Entitlements, most of its bytes, are written by `included`; all else through serde.
+//!
 //! Names Keygen has are Keygen's (`key`, `status`, `expiry`, `code`); unknown fields are passed
 //! over, so that a later kernel may say more, unless `meta.crit` names one.
 
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     LicenseDocument, LicenseEntitlement, OfflinePolicies, Refused, RevocationTerms,
-    envelope::LIMITS,
+    envelope::LIMITS, included,
 };
 use crate::{
     InstallId, RuntimeId, TenantId, Timestamp,
@@ -21,11 +23,17 @@ use crate::{
     sign::KeyId,
 };
 
-#[derive(Serialize, Deserialize)]
-struct Payload<I> {
+#[derive(Serialize)]
+struct Head {
     meta: Meta,
     data: Data,
-    included: Vec<I>,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    meta: Meta,
+    data: Data,
+    included: Vec<Included>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,20 +117,6 @@ struct Identifier {
     id: String,
 }
 
-/// A resource as it is written.
-#[derive(Serialize)]
-struct Resource {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    id: String,
-    attributes: Entitlement,
-    /// Keygen's SDKs demand the member; ours has nothing to say in it.
-    relationships: Nothing,
-}
-
-#[derive(Serialize)]
-struct Nothing {}
-
 /// A resource as it is read: of a type that may be unknown.
 #[derive(Deserialize)]
 struct Included {
@@ -131,24 +125,22 @@ struct Included {
     attributes: RawJson,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Entitlement {
-    name: String,
+    #[serde(rename = "name")]
+    _name: String,
     code: Feature,
     created: Timestamp,
     updated: Timestamp,
     limit: Limit,
-    #[serde(skip_serializing_if = "Option::is_none")]
     time_window: Option<TimeWindow>,
     mode: Mode,
     valid_until: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
     runtime: Option<RuntimeId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     window: Option<Bounds>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Bounds {
     start: Timestamp,
     end: Timestamp,
@@ -165,14 +157,19 @@ struct PeekMeta {
     kid: KeyId,
 }
 
-/// Writes a document's payload; field order is the order above.
-pub(super) fn write(document: &LicenseDocument) -> Vec<u8> {
-    let payload = Payload {
-        meta: meta(document),
+/// Writes a document's payload in the name of a key; field order is the order above.
+pub(super) fn write(document: &LicenseDocument, kid: KeyId, out: &mut Vec<u8>) {
+    let head = Head {
+        meta: meta(document, kid),
         data: data(document),
-        included: document.entitlements.iter().map(resource).collect(),
     };
-    serde_json::to_vec(&payload).expect("no map and no number that JSON could not hold")
+    out.reserve(HEAD_BYTES + included::expected(&document.entitlements));
+    serde_json::to_writer(&mut *out, &head).expect("no map and no number that JSON could not hold");
+    // The object is opened again for its last member.
+    out.pop();
+    out.extend_from_slice(br#","included":"#);
+    included::write(&document.entitlements, out);
+    out.push(b'}');
 }
 
 /// Names the key that unverified bytes claim; for the wording of a refusal and nothing else.
@@ -207,7 +204,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<LicenseDocument, Refused> {
             "critical field {name:?} is not known here"
         )));
     }
-    let payload: Payload<Included> = json::parse(bytes, &LIMITS).map_err(malformed)?;
+    let payload: Payload = json::parse(bytes, &LIMITS).map_err(malformed)?;
     let mut entitlements = Vec::new();
     let mut seen = BTreeSet::new();
     for included in &payload.included {
@@ -228,14 +225,14 @@ fn malformed(error: JsonError) -> Refused {
     Refused::malformed(format!("the payload: {error}"))
 }
 
-fn meta(document: &LicenseDocument) -> Meta {
+fn meta(document: &LicenseDocument, kid: KeyId) -> Meta {
     // Keygen reads `ttl` as a signed 32-bit number and zero as "no end".
     let seconds = document.expiry.millis_since(document.issued) / SECOND_MS;
     Meta {
         issued: document.issued,
         expiry: document.expiry,
         ttl: seconds.clamp(1, KEYGEN_TTL_MAX),
-        kid: document.kid.clone(),
+        kid,
         iss: document.install,
         epoch: document.epoch,
         seq: document.seq,
@@ -279,31 +276,6 @@ fn data(document: &LicenseDocument) -> Data {
             account: linkage("accounts", document.tenant.to_string()),
             runtime: linkage("runtimes", document.runtime.to_string()),
         },
-    }
-}
-
-fn resource(entitlement: &LicenseEntitlement) -> Resource {
-    let code = entitlement.feature.to_string();
-    let id = match entitlement.runtime {
-        None => code.clone(),
-        Some(runtime) => format!("{code}@{runtime}"),
-    };
-    Resource {
-        kind: ENTITLEMENTS,
-        id,
-        attributes: Entitlement {
-            name: code,
-            code: entitlement.feature.clone(),
-            created: entitlement.created,
-            updated: entitlement.updated,
-            limit: entitlement.limit,
-            time_window: entitlement.time_window,
-            mode: entitlement.mode,
-            valid_until: entitlement.valid_until,
-            runtime: entitlement.runtime,
-            window: entitlement.window.map(|(start, end)| Bounds { start, end }),
-        },
-        relationships: Nothing {},
     }
 }
 
@@ -396,8 +368,11 @@ const KNOWN: &[&str] = &[
 ];
 
 const LICENSES: &str = "licenses";
-const ENTITLEMENTS: &str = "entitlements";
+pub(super) const ENTITLEMENTS: &str = "entitlements";
 const SECOND_MS: u64 = 1000;
+
+/// All of a payload but its entitlements: only numbers in it differ in length.
+const HEAD_BYTES: usize = 1_280;
 
 /// The largest `ttl` Keygen's SDKs can hold: 68 years.
 const KEYGEN_TTL_MAX: u64 = 2_147_483_647;

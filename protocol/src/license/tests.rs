@@ -4,7 +4,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{envelope::Envelope, *};
+use super::{
+    envelope::{self, Envelope},
+    *,
+};
 use crate::{
     entity::{DeploymentMode, Feature, Limit, Mode, SecurityLevel, TenantStatus, TimeWindow},
     sign::{Signer, testing::TestSigner},
@@ -120,9 +123,14 @@ fn verdict(file: &str, now: Timestamp, held: &Held) -> Verdict {
     }
 }
 
+/// Signs any bytes as if they were a payload.
+fn armoured_by(payload: &[u8], signer: &dyn Signer) -> String {
+    envelope::sign(payload, signer, &mut Vec::new())
+}
+
 /// Signs any JSON as if it were a payload.
 fn signed(payload: &str) -> String {
-    Envelope::sign(payload.as_bytes(), &signer()).to_file()
+    armoured_by(payload.as_bytes(), &signer())
 }
 
 /// The good payload with one member changed.
@@ -289,13 +297,13 @@ fn a_key_that_is_not_held_is_told_from_a_signature_that_does_not_hold() {
     assert_eq!(verdict(&stranger, at(ISSUED), &held()), Verdict::KeyUnknown);
     // In the name of a key that is held.
     let payload = document().to_payload();
-    let forged = Envelope::sign(&payload, &TestSigner::new(99)).to_file();
+    let forged = armoured_by(&payload, &TestSigner::new(99));
     assert_eq!(
         verdict(&forged, at(ISSUED), &held()),
         Verdict::SignatureInvalid
     );
     // Signed by one key that is held in the name of another.
-    let crossed = Envelope::sign(&payload, &TestSigner::new(41)).to_file();
+    let crossed = armoured_by(&payload, &TestSigner::new(41));
     assert_eq!(
         verdict(&crossed, at(ISSUED), &held()),
         Verdict::SignatureInvalid
@@ -380,7 +388,7 @@ fn a_later_kernel_may_say_more_as_long_as_it_is_not_critical() {
 
 #[test]
 fn an_envelope_of_another_form_is_malformed() {
-    let json = serde_json::to_value(Envelope::sign(&document().to_payload(), &signer())).unwrap();
+    let json = serde_json::to_value(Envelope::from_file(file().as_bytes()).unwrap()).unwrap();
     let with = |key: &str, value: Value| {
         let mut json = json.clone();
         json[key] = value;
@@ -420,9 +428,8 @@ fn an_envelope_of_another_form_is_malformed() {
 fn lines_may_be_of_any_length_and_end_as_windows_ends_them() {
     let one = file();
     assert!(one.lines().all(|line| line.len() <= 64));
-    let long = armoured(
-        &serde_json::to_string(&Envelope::sign(&document().to_payload(), &signer())).unwrap(),
-    );
+    let long =
+        armoured(&serde_json::to_string(&Envelope::from_file(one.as_bytes()).unwrap()).unwrap());
     for file in [one.replace('\n', "\r\n"), format!("\n\n{one}\n"), long] {
         assert_eq!(verdict(&file, at(ISSUED), &held()), Verdict::Valid);
     }
@@ -470,7 +477,7 @@ proptest! {
         prop_assert!(verify(&bytes, &keys(), at(ISSUED), &held()).is_err());
         let inside = armoured(&String::from_utf8_lossy(&bytes));
         prop_assert!(verify(inside.as_bytes(), &keys(), at(ISSUED), &held()).is_err());
-        let payload = Envelope::sign(&bytes, &signer()).to_file();
+        let payload = armoured_by(&bytes, &signer());
         prop_assert!(verify(payload.as_bytes(), &keys(), at(ISSUED), &held()).is_err());
     }
 

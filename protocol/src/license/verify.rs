@@ -62,7 +62,7 @@ fn genuine(bytes: &[u8], keys: &[VerifyingKey]) -> Result<LicenseDocument, Refus
     let payload = envelope.payload()?;
     let signer = keys
         .iter()
-        .find(|key| verify_signature(key.public_key(), message.as_bytes(), &signature).is_ok());
+        .find(|key| verify_signature(key.public_key(), &message, &signature).is_ok());
     let Some(signer) = signer else {
         // Nobody vouches for these bytes; the name in them only words the refusal.
         let Ok(claimed) = payload::claimed_key(&payload) else {

@@ -85,7 +85,7 @@ fn a_store_of_any_version_goes_on() {
         let (tenant, size) = (id(&tenants[0]), tenants[0]["size"].as_u64().unwrap());
         let (store, _) = open(folder.path());
         let mut log = Log::new(tenant);
-        let loaded = wait(store.load(tenant)).unwrap();
+        let loaded = wait(store.load(tenant, Vec::new())).unwrap();
         (log.state, log.seq) = (loaded.state, loaded.head.seq);
         let append = log.run(&grant(&log, 1, 7)).unwrap();
         wait(store.append(append)).unwrap();
@@ -93,7 +93,10 @@ fn a_store_of_any_version_goes_on() {
         drop(store);
         let (store, opened) = open(folder.path());
         assert_eq!(opened.recovery.cut, None);
-        assert_eq!(wait(store.load(tenant)).unwrap().head.seq, size + 1);
+        assert_eq!(
+            wait(store.load(tenant, Vec::new())).unwrap().head.seq,
+            size + 1
+        );
     }
 }
 

@@ -110,7 +110,7 @@ pub(crate) fn of_store(store: &dyn Backend) -> Value {
     let tenants: Vec<Value> = tenants
         .into_iter()
         .map(|tenant| {
-            let head = wait(store.load(tenant)).unwrap().head;
+            let head = wait(store.load(tenant, Vec::new())).unwrap().head;
             let range = Range {
                 limit: 100_000,
                 ..Range::default()

@@ -30,7 +30,7 @@ pub(crate) fn answers(store: &dyn Backend) -> Vec<String> {
 }
 
 fn of_tenant(store: &dyn Backend, tenant: provost_protocol::TenantId) -> Vec<String> {
-    let loaded = wait(store.load(tenant)).expect("the tenant loads");
+    let loaded = wait(store.load(tenant, Vec::new())).expect("the tenant loads");
     let mut lines = vec![format!("{tenant} {:?}", loaded.head)];
     lines.extend(loaded.state.iter().map(|pair| format!("hot {pair:?}")));
     for kind in KINDS {

@@ -139,7 +139,10 @@ fn a_restored_backup_gives_the_same_answers_in_a_new_epoch() {
         };
         assert_eq!(event.envelope.event, Event::LogRestored(first));
         assert_eq!(
-            wait(store.load(end.tenant)).unwrap().state.epoch(),
+            wait(store.load(end.tenant, Vec::new()))
+                .unwrap()
+                .state
+                .epoch(),
             1_795_400_000
         );
     }

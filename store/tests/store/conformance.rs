@@ -116,13 +116,19 @@ fn waking_a_tenant_gives_its_end_and_its_hot_entities_only() {
         for command in [grant(&log, 0, 5), create_token(&log, 1)] {
             put(store, log.run(&command).unwrap());
         }
-        let loaded = wait(store.load(tenant(1))).unwrap();
+        let loaded = wait(store.load(tenant(1), Vec::new())).unwrap();
         assert_eq!((loaded.head.epoch, loaded.head.seq), (1, log.seq));
         assert_eq!(loaded.head.frontier.size(), log.seq);
         let hot: Vec<_> = log.state.iter().filter(|(key, _)| key.is_hot()).collect();
         assert_eq!(loaded.state.iter().collect::<Vec<_>>(), hot);
         assert!(hot.len() >= 2);
-        let absent = wait(store.load(tenant(9))).unwrap();
+        let (there, not_there) = (token(&log, 1), token(&log, 2));
+        let cold = [there, not_there].map(EntityKey::Token);
+        let with_cold = wait(store.load(tenant(1), cold.to_vec())).unwrap();
+        assert_eq!(with_cold.head, loaded.head);
+        assert_eq!(with_cold.state.iter().count(), hot.len() + 1);
+        assert!(with_cold.state.token(there).is_some());
+        let absent = wait(store.load(tenant(9), Vec::new())).unwrap();
         assert_eq!(absent.head.seq, 0);
         assert_eq!(absent.state.iter().count(), 0);
     });

@@ -26,7 +26,7 @@ fn a_damaged_value_that_is_read_ends_the_process_and_is_cured_by_the_next_start(
     let (options, said) = recording();
     let (store, opened) = Store::open(dir.path(), options).unwrap();
     told(&opened, None);
-    let answer = wait(store.load(tenant(1)));
+    let answer = wait(store.load(tenant(1), Vec::new()));
     assert!(matches!(answer, Err(ReadError::Damaged(_))), "{answer:?}");
     assert_eq!(said.lock().unwrap().len(), 1);
     let closed = store.close(Duration::from_secs(60));
@@ -46,14 +46,14 @@ fn an_append_that_meets_a_damaged_value_ends_the_process_and_is_there_after_the_
     let append = logs[0].run(&command).unwrap();
     assert_eq!(wait(store.append(append)), Ok(()));
     // Who reads the state waits for it, and hears that it will not come.
-    let answer = wait(store.load(tenant(1)));
+    let answer = wait(store.load(tenant(1), Vec::new()));
     assert!(matches!(answer, Err(ReadError::Closed)), "{answer:?}");
     assert_eq!(said.lock().unwrap().len(), 1);
     assert!(store.close(Duration::from_secs(60)).is_err());
     drop(store);
     let (store, opened) = Store::open(dir.path(), small()).unwrap();
     told(&opened, Some("damaged"));
-    let head = wait(store.load(tenant(1))).unwrap().head;
+    let head = wait(store.load(tenant(1), Vec::new())).unwrap().head;
     assert_eq!(head.seq, logs[0].seq);
     close(store);
 }

@@ -17,7 +17,7 @@ fn tenants_are_listed_in_pages_in_the_order_of_ids() {
         for number in [3, 1, 2] {
             filled(store, number, 1);
         }
-        wait(store.load(tenant(4))).unwrap();
+        wait(store.load(tenant(4), Vec::new())).unwrap();
         let page = |after| wait(store.tenants(after, 2)).unwrap();
         assert_eq!(page(None), [tenant(1), tenant(2)]);
         assert_eq!(page(Some(tenant(2))), [tenant(3)]);

@@ -136,7 +136,9 @@ fn look(dir: &Path, acknowledged: &Acknowledged, summary: &mut Summary) {
         let count = u64::try_from(seqs.len()).expect("few events");
         assert_eq!(seqs, (1..=count).collect::<Vec<_>>(), "{tenant} has a gap");
         assert!(count >= *last, "{tenant} lost {last}: {count} are left");
-        let head = wait(store.load(*tenant)).expect("the tenant loads").head;
+        let head = wait(store.load(*tenant, Vec::new()))
+            .expect("the tenant loads")
+            .head;
         assert_eq!((head.seq, head.frontier.size()), (count, count));
         summary.found += count;
     }

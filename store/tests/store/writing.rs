@@ -25,7 +25,7 @@ pub(crate) fn write_until_killed(dir: &Path, threads: u8) -> Result<(), provost_
 }
 
 fn write(store: &Store, number: u8) {
-    let loaded = wait(store.load(tenant(number))).expect("the tenant loads");
+    let loaded = wait(store.load(tenant(number), Vec::new())).expect("the tenant loads");
     let mut log = Log::new(tenant(number));
     log.state = loaded.state;
     log.seq = loaded.head.seq;

@@ -40,7 +40,7 @@ fn sizes(dir: &Path) -> Option<Vec<(TenantId, u64, usize)>> {
                 limit: 1_000,
                 ..Range::default()
             };
-            let head = store.load(tenant).await.ok()?.head;
+            let head = store.load(tenant, Vec::new()).await.ok()?.head;
             let events = store.read(tenant, range).await.ok()?;
             found.push((tenant, head.seq, events.len()));
         }
