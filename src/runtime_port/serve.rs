@@ -68,7 +68,11 @@ pub(super) async fn hand_over(
         match detached.attach() {
             Err(error) => tracing::debug!(%error, "a stream could not be moved"),
             Ok(stream) => match alpn {
-                Alpn::Provost1 => frames(stream, port.gateway, identity, peer_addr, draining).await,
+                // Each in a room of its own size: most connections are of frames, and wait.
+                Alpn::Provost1 => {
+                    let frames = frames(stream, port.gateway, identity, peer_addr, draining);
+                    Box::pin(frames).await;
+                }
                 Alpn::H2 | Alpn::Http11 => {
                     let budget: Budget = port.gateway.budgets().connection(identity.tenant);
                     let remote = Remote {
@@ -77,7 +81,8 @@ pub(super) async fn hand_over(
                         exporter: None,
                         budget: Some(Arc::new(budget)),
                     };
-                    http::serve(stream, alpn, port.routes(remote), draining).await;
+                    let calls = http::serve(stream, alpn, port.routes(remote), draining);
+                    Box::pin(calls).await;
                 }
             },
         }

@@ -46,11 +46,10 @@ fn when_nothing_reaches_the_connector_it_lets_go_and_a_kill_meanwhile_is_obeyed_
         let product = site.product().await;
         site.net.cable.make(Towards::Connector, Weather::CUT);
         kill(&site).await;
-        // Its farewell still gets through: the kernel needs no deadline of its own.
-        let (down, ended) = tokio::join!(site.found_down(), let_go(&site));
+        // Its farewell waits behind what was never acknowledged: the kernel's own deadline counts.
+        let (down, lost, ended) = tokio::join!(site.found_down(), site.lost(), let_go(&site));
         assert_eq!(product.reason("reports").await, "ENTITLED", "not heard yet");
         let id = product.record(json!({"page": 1})).await;
-        let lost = site.lost().await;
 
         site.net.cable.make(Towards::Connector, Weather::CLEAR);
         let back = site.back().await;
@@ -59,8 +58,8 @@ fn when_nothing_reaches_the_connector_it_lets_go_and_a_kill_meanwhile_is_obeyed_
         site.hold_once(&[id]).await;
         site.was_lost_once().await;
         say(&format!(
-            "nothing reaches the connector: down after {:?} ({}), session ended after {ended:?}, \
-             lost {lost:?} later, back after {back:?}",
+            "nothing reaches the connector: down after {:?} ({}), lost after {lost:?}, session \
+             ended after {ended:?}, back after {back:?}",
             down.1, down.0
         ));
     });

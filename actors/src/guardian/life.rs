@@ -96,7 +96,8 @@ where
             attempt: self.attempt,
             exit: exit.clone(),
         };
-        let actor = match self.build(incarnation).await {
+        // Building takes room for a moment; a guardian waits for as long as its actor lives.
+        let actor = match Box::pin(self.build(incarnation)).await {
             Ok(actor) => actor,
             Err(end) => return end,
         };
