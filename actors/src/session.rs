@@ -31,7 +31,7 @@ use self::{
     stream::{Came, FrameStream},
     wake::{Event, Sources},
 };
-use crate::{Gateway, Kept, Peer, budget::CHECK};
+use crate::{Gateway, Kept, Peer};
 
 /// What a session needs besides its stream.
 #[derive(Debug, Clone)]
@@ -198,9 +198,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         }
     }
 
-    /// A word that has no answer: beyond the budget it is what makes reading rest.
     fn on_word(&mut self) -> Option<Ending> {
-        let _ = self.pace.admit(CHECK);
+        self.pace.hear();
         self.act(&Input::Confirm)
     }
 

@@ -1,20 +1,26 @@
 //! How fast a session is read: within its budget, and in turns with its neighbours.
 //!
 //! Who asks for more than its budget hears so, and is not read again until there is something left:
-//! what it sends meanwhile waits in its own buffers, and its refusals cost others nothing.
+//! what it sends meanwhile waits in its own buffers, and its refusals cost others nothing. A heartbeat
+//! is taken all the same, once in a while: who asks too much is not lost.
 
 use std::{num::NonZeroU32, time::Duration};
 
-use provost_protocol::Problem;
+use provost_protocol::{Problem, wire::Operation};
 use tokio::time::Instant;
 
-use crate::Budget;
+use crate::{
+    Budget,
+    budget::{CHECK, cost},
+};
 
 /// The pace of one session.
 #[derive(Debug)]
 pub(super) struct Pace {
     budget: Budget,
     rests_until: Option<Instant>,
+    /// When a heartbeat was last taken beyond the budget.
+    beyond: Option<Instant>,
 }
 
 impl Pace {
@@ -22,11 +28,36 @@ impl Pace {
         Self {
             budget,
             rests_until: None,
+            beyond: None,
         }
     }
 
     /// Takes the price of what was asked; beyond the budget, reading rests.
-    pub(super) fn admit(&mut self, cost: NonZeroU32) -> Result<(), Problem> {
+    pub(super) fn admit(&mut self, operation: &Operation) -> Result<(), Problem> {
+        let taken = self.take(cost(operation));
+        if taken.is_err() && matches!(operation, Operation::Heartbeat(_)) && self.may_beat() {
+            return Ok(());
+        }
+        taken
+    }
+
+    /// Takes the price of a word that has no answer: beyond the budget it is what makes reading
+    /// rest.
+    pub(super) fn hear(&mut self) {
+        let _ = self.take(CHECK);
+    }
+
+    fn may_beat(&mut self) -> bool {
+        let now = Instant::now();
+        let lately = |at: Instant| now.duration_since(at) < BEAT_BEYOND_EVERY;
+        if self.beyond.is_some_and(lately) {
+            return false;
+        }
+        self.beyond = Some(now);
+        true
+    }
+
+    fn take(&mut self, cost: NonZeroU32) -> Result<(), Problem> {
         let taken = self.budget.take(cost);
         if let Err(problem) = &taken {
             let rest = Duration::from_millis(problem.retry_after_ms.unwrap_or_default());
@@ -63,3 +94,6 @@ impl Pace {
 
 /// Heartbeats must go on being heard: no rest is longer than a moment.
 const REST_MAX: Duration = Duration::from_secs(1);
+
+/// The shortest interval is five times as long.
+const BEAT_BEYOND_EVERY: Duration = Duration::from_secs(1);

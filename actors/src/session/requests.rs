@@ -15,12 +15,11 @@ use provost_protocol::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Life;
-use crate::budget::cost;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     pub(super) fn on_request(&mut self, mut request: Request) -> Option<Ending> {
         // Before any mailbox. No budget is used up before Hello: a request out of turn stays one.
-        if let Err(problem) = self.pace.admit(cost(&request.operation)) {
+        if let Err(problem) = self.pace.admit(&request.operation) {
             let outcome = Outcome::Refused(problem.correlated(request.correlation_id));
             let id = request.id;
             self.stream

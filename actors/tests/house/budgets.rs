@@ -11,7 +11,7 @@ use provost_protocol::{
 };
 
 use super::{
-    session::{Client, request},
+    session::{Client, beat, request},
     world::*,
 };
 
@@ -139,6 +139,41 @@ async fn a_tenant_beyond_its_budget_is_refused_and_its_neighbour_never() {
 }
 
 /// What a future has to say without waiting.
+#[tokio::test(start_paused = true)]
+async fn a_runtime_beyond_its_budget_beats_on_and_is_not_lost_for_it() {
+    local(async {
+        let (mut world, [(loud, greedy), _]) = neighbours().await;
+        let number = |count| NonZeroU32::new(count).unwrap();
+        world.gateway = world.gateway.clone().with_rates(Rates {
+            connection: number(1),
+            connection_burst: number(260),
+            tenant: number(1_000),
+            tenant_burst: number(2_000),
+        });
+        let mut client = Client::connect(&world, &greedy, 1024 * 1024);
+        client.welcome().await;
+        tokio::io::AsyncWriteExt::write_all(&mut client.stream, &blast(loud, 300))
+            .await
+            .unwrap();
+        let (_, limited) = answers(&mut client, 300).await;
+        assert!(limited >= 10, "{limited}");
+        for id in 1..=20 {
+            let mut asked = blast(loud, id % 4 + 1);
+            let message = ClientMessage::Request(request(id, loud, beat()));
+            asked.extend(codec::encode_frame(&message).unwrap());
+            tokio::io::AsyncWriteExt::write_all(&mut client.stream, &asked)
+                .await
+                .unwrap();
+            answers(&mut client, id % 4 + 1).await;
+            match client.answer().await {
+                (answered, Outcome::Beat(_)) => assert_eq!(answered, id),
+                other => panic!("{other:?}"),
+            }
+        }
+    })
+    .await;
+}
+
 fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::pin!(future).poll(&mut context) {

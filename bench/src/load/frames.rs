@@ -22,6 +22,7 @@ pub(super) struct FrameLine {
     in_flight: usize,
     patient: bool,
     rest: Duration,
+    beat: Option<Instant>,
     next: u64,
     open: Vec<Open>,
     out: Vec<u8>,
@@ -59,6 +60,7 @@ impl FrameLine {
             in_flight: spec.in_flight,
             patient: spec.patient,
             rest: Duration::from_micros(spec.rest_us),
+            beat: None,
             next: FIRST_ID,
             open: Vec::new(),
             out: Vec::new(),
@@ -92,7 +94,10 @@ impl FrameLine {
             self.server,
             Server::Checks | Server::Beats | Server::Licenses
         ) {
-            self.wire.beat(self.member.tenant).await?;
+            if self.beat.is_none_or(|beat| beat.elapsed() > BEAT_EVERY) {
+                self.wire.beat(self.member.tenant).await?;
+                self.beat = Some(Instant::now());
+            }
         }
         Ok(())
     }
@@ -164,3 +169,6 @@ impl FrameLine {
         Ok(heard)
     }
 }
+
+/// As a runtime does.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
