@@ -59,7 +59,7 @@ where
         .gateway
         .budgets()
         .connection(settings.identity.tenant);
-    let mut life = Life {
+    let mut life = Box::new(Life {
         pace: Pace::new(budget),
         machine: Session::new(0, 0, clock.now()),
         stream: FrameStream::new(stream),
@@ -74,7 +74,7 @@ where
         }),
         gateway: settings.gateway,
         after_welcome: Vec::new(),
-    };
+    });
     let ending = life.run().await;
     life.finish(ending).await
 }
@@ -300,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     }
 
     /// The one place where a session ends.
-    async fn finish(mut self, ending: Ending) -> Ending {
+    async fn finish(&mut self, ending: Ending) -> Ending {
         if let Some(opened) = self.opened.take() {
             opened.kept.runtime.closed(opened.generation);
         }

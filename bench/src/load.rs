@@ -302,8 +302,8 @@ fn micros_since(begun: Instant) -> u32 {
     u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX)
 }
 
-/// Alone and beside others are two books; nobody needs a third.
-const BOOKS: usize = 2;
+/// Alone, beside others, and what counts for nothing; one more for who needs it.
+const BOOKS: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -30,9 +30,10 @@ pub enum Io {
     Empty,
 }
 
-/// A connection between two reactors; it may cross threads.
+/// A connection between two reactors; it may cross threads. Boxed, for whoever takes it along from
+/// task to task moves it several times, and rustls' part of it alone is more than a kilobyte.
 #[derive(Debug)]
-pub struct Detached(TlsStream);
+pub struct Detached(Box<TlsStream>);
 
 /// Takes a connection out of its reactor. What TLS has buffered stays in the session.
 ///
@@ -44,7 +45,7 @@ pub fn detach(mut stream: TlsStream) -> io::Result<Detached> {
         Io::Live(socket) => Io::Moving(socket.into_std()?),
         already => already,
     };
-    Ok(Detached(stream))
+    Ok(Detached(Box::new(stream)))
 }
 
 impl Detached {
@@ -52,7 +53,7 @@ impl Detached {
     ///
     /// # Errors
     /// What the operating system said, or that no reactor runs here; the connection is closed then.
-    pub fn attach(mut self) -> io::Result<TlsStream> {
+    pub fn attach(mut self) -> io::Result<Box<TlsStream>> {
         // tokio's own registration panics without a reactor.
         tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let io = self.0.get_mut().0;

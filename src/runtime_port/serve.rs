@@ -117,11 +117,12 @@ async fn tell(stream: TlsStream, alpn: Alpn, problem: Problem) {
         told.send_replace(true);
         async move { Refusal::from(problem).into_response() }
     };
-    http::serve(stream, alpn, Router::new().fallback(refusing), draining).await;
+    let routes = Router::new().fallback(refusing);
+    http::serve(Box::new(stream), alpn, routes, draining).await;
 }
 
 async fn frames(
-    stream: TlsStream,
+    stream: Box<TlsStream>,
     gateway: Gateway,
     identity: PeerIdentity,
     address: SocketAddr,
@@ -162,7 +163,7 @@ async fn serve_stranger(
         exporter: recovery_exporter(&stream),
         budget: None,
     };
-    let served = http::serve(stream, alpn, port.routes(remote), draining);
+    let served = http::serve(Box::new(stream), alpn, port.routes(remote), draining);
     let _ = timeout(STRANGER_WITHIN, served).await;
 }
 

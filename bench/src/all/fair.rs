@@ -1,5 +1,7 @@
 //! What one tenant at full blast does to others: the time of their answers with it and without.
 
+use std::time::Duration;
+
 use super::{
     Run,
     compare::{COUNTS, Client, SLICE, WARM_UP, rate},
@@ -27,18 +29,20 @@ pub(super) async fn measure(run: &Run, house: &mut House) -> anyhow::Result<Vec<
     })
     .await?;
     others.run(SLICE, WARM_UP).await?;
-    // The book in which the warm-up stands is emptied of it by what follows: it is a small part.
     let (mut blast, mut alone) = (Ran::default(), Ran::default());
     let mut beside = Ran::default();
-    let slices = run.rate_for.as_millis().div_ceil(SLICE.as_millis());
-    for _ in 0..slices {
-        add(&mut alone, others.run(SLICE, COUNTS).await?);
+    let rounds = run.rate_for.as_millis().div_ceil(BURST.as_millis());
+    for _ in 0..rounds {
+        add(&mut alone, others.run(BURST, COUNTS).await?);
+        // What it may ask for at once is used up first; then it has what it may ask for each second.
+        tokio::try_join!(others.run(BURST, AT_ONCE), blaster.run(BURST, WARM_UP))?;
         let (ours, theirs) =
-            tokio::try_join!(others.run(SLICE, WARM_UP), blaster.run(SLICE, COUNTS))?;
+            tokio::try_join!(others.run(BURST, BESIDE), blaster.run(BURST, COUNTS))?;
         add(&mut beside, ours);
         add(&mut blast, theirs);
     }
-    let (quiet, loud) = (others.book(COUNTS).await?, others.book(WARM_UP).await?);
+    let (quiet, loud) = (others.book(COUNTS).await?, others.book(BESIDE).await?);
+    let at_once = others.book(AT_ONCE).await?;
     others.stop().await?;
     blaster.stop().await?;
     house.restart(Budgets::Wide).await?;
@@ -62,6 +66,12 @@ pub(super) async fn measure(run: &Run, house: &mut House) -> anyhow::Result<Vec<
             "/s",
         )
         .over(rate(alone)),
+        Figure::new(
+            "others' p99 while it has its burst",
+            f64::from(at_once.p99_us),
+            "us",
+        )
+        .over(f64::from(quiet.p99_us)),
         Figure::new("checks of the one at full blast", rate(blast), "/s"),
     ])
 }
@@ -79,3 +89,10 @@ const REST_US: u64 = 1_000;
 const OTHERS: usize = 16;
 const BLASTING: usize = 32;
 const IN_FLIGHT: usize = 32;
+
+/// Longer than a tenant's burst lasts at full blast.
+const BURST: Duration = Duration::from_millis(2_500);
+
+/// Books of the others' times.
+const BESIDE: usize = 2;
+const AT_ONCE: usize = 3;

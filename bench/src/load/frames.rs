@@ -90,14 +90,13 @@ impl FrameLine {
 
     /// A heartbeat, so that nobody counts as lost between two runs.
     pub(super) async fn prepare(&mut self) -> anyhow::Result<()> {
-        if matches!(
+        let beats = matches!(
             self.server,
             Server::Checks | Server::Beats | Server::Licenses
-        ) {
-            if self.beat.is_none_or(|beat| beat.elapsed() > BEAT_EVERY) {
-                self.wire.beat(self.member.tenant).await?;
-                self.beat = Some(Instant::now());
-            }
+        );
+        if beats && self.beat.is_none_or(|beat| beat.elapsed() > BEAT_EVERY) {
+            self.wire.beat(self.member.tenant).await?;
+            self.beat = Some(Instant::now());
         }
         Ok(())
     }
