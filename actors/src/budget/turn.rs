@@ -39,8 +39,8 @@ impl Turn {
     }
 }
 
-/// As many requests as one connection may have open twice over: some microseconds each, and whoever
-/// waits behind ten such tenants waits for about a millisecond.
+/// As many requests as one connection may have open: some microseconds each, and
+/// whoever waits behind ten such tenants waits for about a millisecond.
 const FRAMES_A_TURN: u32 = 64;
 
 #[cfg(test)]
