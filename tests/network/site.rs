@@ -164,8 +164,9 @@ impl Site {
 /// the rest is a busy machine's.
 const FOUND_WITHIN: Duration = Duration::from_secs(20);
 
-/// A grace of 21 s from the last beat on, a tick of the wheel, and a busy machine.
-const LOST_WITHIN: Duration = Duration::from_secs(26);
+/// The last beat comes up to ten seconds after the cut, when the connector gives up waiting for an
+/// answer; a grace of 21 s from there on, a tick of the wheel, and a busy machine.
+const LOST_WITHIN: Duration = Duration::from_secs(45);
 
 /// An attempt that hangs ends after ten seconds; by then the back-off is at most eight.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
