@@ -10,7 +10,7 @@ use provost_protocol::{
     wire::DesiredLimit,
 };
 
-use crate::window::Window;
+use crate::{planted::planted, window::Window};
 
 /// Where entitlements are looked up, by exactly their key.
 pub trait Grants {
@@ -194,7 +194,7 @@ pub fn barred(facts: &CheckFacts, now: Timestamp) -> Option<Reason> {
     }
     let suspended =
         [facts.runtime_tenant_status, facts.tenant_status].contains(&TenantStatus::Suspended);
-    if suspended && !cfg!(planted = "suspend_ignored") {
+    if suspended && !planted("suspend_ignored") {
         return Some(Reason::TenantSuspended);
     }
     match facts.resolve {
@@ -239,10 +239,9 @@ fn narrowed(
 }
 
 /// Whatever a limit says, nothing grows by it.
-const fn stricter(granted: Limit, to: Limit) -> Limit {
+fn stricter(granted: Limit, to: Limit) -> Limit {
     match (granted, to) {
-        #[cfg(planted = "limit_widens")]
-        (Limit::Quota(_), Limit::Quota(other)) => Limit::Quota(other),
+        (Limit::Quota(_), Limit::Quota(other)) if planted("limit_widens") => Limit::Quota(other),
         (Limit::Flag(false), _) | (_, Limit::Flag(false)) | (Limit::Flag(_), Limit::Quota(0)) => {
             Limit::Flag(false)
         }
@@ -295,7 +294,7 @@ fn objection(grant: &Grant, usage: &Usage, consume: Option<u64>, now: Timestamp)
         Limit::Unlimited => None,
         Limit::Quota(quota) => {
             let wanted = usage.used.saturating_add(consume.unwrap_or(1));
-            let held = if cfg!(planted = "quota_off_by_one") {
+            let held = if planted("quota_off_by_one") {
                 quota + 1
             } else {
                 quota

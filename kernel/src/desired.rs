@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use provost_protocol::{RuntimeId, Timestamp, event::Confirmation, wire::DesiredState};
 
-use crate::{Rejection, State, grants::Caller};
+use crate::{Rejection, State, grants::Caller, planted::planted};
 
 /// What the desired state holds that is not in the tenant's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,10 +86,11 @@ impl Held {
             .as_ref()
             .is_some_and(|held| held.tenant != state.tenant);
         let highest = self.highest_seen();
-        #[cfg(not(planted = "desired_accepts_older"))]
-        let news = state.revision > highest;
-        #[cfg(planted = "desired_accepts_older")]
-        let news = state.revision != highest;
+        let news = if planted("desired_accepts_older") {
+            state.revision != highest
+        } else {
+            state.revision > highest
+        };
         if other_tenant || !news {
             return Offer::Ignore;
         }

@@ -9,6 +9,7 @@ use provost_protocol::{
 use crate::{
     Rejection, State,
     check::{CheckFacts, Grant, Grants, Metering, Resolve, Usage},
+    planted::planted,
     state::{Counter, Entitlement},
     window::{Window, window_at},
 };
@@ -155,7 +156,7 @@ impl From<&Entitlement> for Grant {
 }
 
 fn is_running(counter: &Counter, now: Timestamp) -> bool {
-    now < counter.window_end || cfg!(planted = "window_never_resets")
+    now < counter.window_end || planted("window_never_resets")
 }
 
 pub(crate) fn is_rolling(window: Option<TimeWindow>) -> bool {

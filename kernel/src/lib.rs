@@ -54,6 +54,7 @@ pub mod grants;
 pub mod license;
 pub mod limits;
 pub mod liveness;
+mod planted;
 mod rejection;
 pub mod renewal;
 pub mod session;

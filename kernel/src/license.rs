@@ -16,6 +16,7 @@ use crate::{
     Rejection, State,
     check::{Grant, Usage},
     grants::{Caller, is_rolling, usage},
+    planted::planted,
     state::Counter,
     window::{Window, window_at},
 };
@@ -35,15 +36,13 @@ impl Sequence {
     #[must_use]
     pub fn after(held: Option<Self>, epoch: u64) -> Self {
         match held {
-            #[cfg(not(planted = "license_seq_reset"))]
             Some(held) if held.epoch >= epoch => Self {
                 epoch: held.epoch,
-                seq: held.seq.saturating_add(1),
-            },
-            #[cfg(planted = "license_seq_reset")]
-            Some(held) if held.epoch >= epoch => Self {
-                epoch: held.epoch,
-                seq: 1 + held.seq % 3,
+                seq: if planted("license_seq_reset") {
+                    1 + held.seq % 3
+                } else {
+                    held.seq.saturating_add(1)
+                },
             },
             Some(_) | None => Self { epoch, seq: 1 },
         }
@@ -52,10 +51,10 @@ impl Sequence {
     /// Whether a holder of `self` may take `offered`: the same again, or a later one.
     #[must_use]
     pub fn admits(self, offered: Self) -> bool {
-        #[cfg(planted = "license_ignores_epoch")]
-        return offered.seq >= self.seq;
-        #[cfg(not(planted = "license_ignores_epoch"))]
-        return offered >= self;
+        if planted("license_ignores_epoch") {
+            return offered.seq >= self.seq;
+        }
+        offered >= self
     }
 }
 

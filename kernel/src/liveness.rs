@@ -8,6 +8,8 @@ use provost_protocol::{
     entity::{Liveness, SecurityLevel},
 };
 
+use crate::planted::planted;
+
 /// The liveness of one runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulse {
@@ -77,7 +79,7 @@ impl Pulse {
 
     /// The wheel ticked late by `delay_ms`: the kernel slept, not the runtime.
     pub fn kernel_slept(&mut self, delay_ms: u64) {
-        if !cfg!(planted = "sleep_not_forgiven") {
+        if !planted("sleep_not_forgiven") {
             self.counted_from = self.counted_from.plus_millis(delay_ms);
         }
     }
@@ -150,7 +152,7 @@ impl Pulse {
 
     fn lost_at(&self) -> Timestamp {
         let grace_ms = self.rhythm.grace_ms;
-        let grace_ms = if cfg!(planted = "lost_too_early") {
+        let grace_ms = if planted("lost_too_early") {
             grace_ms - grace_ms / 3
         } else {
             grace_ms

@@ -5,6 +5,8 @@
 
 use provost_protocol::{Code, ContractVersion, Timestamp, wire::IN_FLIGHT_MAX};
 
+use crate::planted::planted;
+
 /// One live connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -183,9 +185,9 @@ impl Session {
                 }
                 None => self.reject(Code::VersionUnknown, Ending::VersionUnknown),
             },
-            #[cfg(planted = "session_accepts_before_hello")]
-            Input::Request { id } => vec![Effect::Serve { id: *id }],
-            #[cfg(not(planted = "session_accepts_before_hello"))]
+            Input::Request { id } if planted("session_accepts_before_hello") => {
+                vec![Effect::Serve { id: *id }]
+            }
             Input::Request { .. } => self.reject(Code::Malformed, Ending::Violation),
             Input::Confirm | Input::Garbage => self.reject(Code::Malformed, Ending::Violation),
             Input::Goodbye => self.close(Ending::Goodbye),
@@ -238,9 +240,9 @@ impl Session {
 
     fn draining(&mut self, input: &Input<'_>, now: Timestamp) -> Vec<Effect> {
         match input {
-            #[cfg(planted = "session_serves_while_draining")]
-            Input::Request { id } => vec![Effect::Serve { id: *id }],
-            #[cfg(not(planted = "session_serves_while_draining"))]
+            Input::Request { id } if planted("session_serves_while_draining") => {
+                vec![Effect::Serve { id: *id }]
+            }
             Input::Request { id } => vec![Effect::Refuse {
                 id: *id,
                 code: Code::Draining,

@@ -13,6 +13,8 @@ use jiff::{
 };
 use provost_protocol::{Timestamp, entity::TimeWindow};
 
+use crate::planted::planted;
+
 /// From `start`, inclusive, to `end`, exclusive; [`Timestamp::MAX`] where it never ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -98,10 +100,10 @@ impl Period {
                 let days: i64 = day.weekday().to_monday_zero_offset().into();
                 day.checked_sub(days.days()).ok()
             }
-            #[cfg(not(planted = "month_end_wrong"))]
+            Self::Month if planted("month_end_wrong") => {
+                day.checked_sub(i64::from((day.day() - 1) % 30).days()).ok()
+            }
             Self::Month => Some(day.first_of_month()),
-            #[cfg(planted = "month_end_wrong")]
-            Self::Month => day.checked_sub(i64::from((day.day() - 1) % 30).days()).ok(),
             Self::Year => Some(date(day.year(), 1, 1)),
         }
     }
@@ -110,10 +112,8 @@ impl Period {
         match self {
             Self::Day => 1.day(),
             Self::Week => 1.week(),
-            #[cfg(not(planted = "month_end_wrong"))]
+            Self::Month if planted("month_end_wrong") => 30.days(),
             Self::Month => 1.month(),
-            #[cfg(planted = "month_end_wrong")]
-            Self::Month => 30.days(),
             Self::Year => 1.year(),
         }
     }
@@ -147,23 +147,15 @@ fn bounds(period: Period, zone: &TimeZone, now: Timestamp) -> Option<Window> {
 }
 
 /// The moment at which the date begins; where midnight is skipped, the moment after the gap.
-#[cfg(not(planted = "daylight_saving_ignored"))]
 fn midnight(day: Date, zone: &TimeZone) -> Option<Timestamp> {
-    let zoned = day.at(0, 0, 0, 0).to_zoned(zone.clone()).ok()?;
+    let zone = if planted("daylight_saving_ignored") {
+        let january = date(day.year(), 1, 1).at(0, 0, 0, 0);
+        january.to_zoned(zone.clone()).ok()?.offset().to_time_zone()
+    } else {
+        zone.clone()
+    };
+    let zoned = day.at(0, 0, 0, 0).to_zoned(zone).ok()?;
     Some(Timestamp::from_millis(zoned.timestamp().as_millisecond()))
-}
-
-#[cfg(planted = "daylight_saving_ignored")]
-fn midnight(day: Date, zone: &TimeZone) -> Option<Timestamp> {
-    let january = date(day.year(), 1, 1)
-        .at(0, 0, 0, 0)
-        .to_zoned(zone.clone())
-        .ok()?;
-    let utc = day.at(0, 0, 0, 0).to_zoned(TimeZone::UTC).ok()?;
-    let offset_ms = i64::from(january.offset().seconds()) * 1_000;
-    Some(Timestamp::from_millis(
-        utc.timestamp().as_millisecond() - offset_ms,
-    ))
 }
 
 /// A clock hour ends with the clock's hour or where the clock is moved: an hour that repeats is

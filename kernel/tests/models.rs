@@ -1,7 +1,7 @@
 //! Every machine of the kernel against a naive model of its own, and two properties of the whole.
 //!
-//! Each model is shown to catch a planted bug: `kernel/mutants.sh` builds the kernel with each bug
-//! of `kernel/mutants.txt` and expects the model named there to fail. A failing case prints its
+//! Each model is shown to catch a planted bug: `kernel/mutants.sh` plants each bug of
+//! `kernel/mutants.txt` in the kernel and expects the model named there to fail. A failing case prints its
 //! inputs and a seed; the seed goes to a `.proptest-regressions` file beside the model, and is kept.
 
 #![expect(

@@ -7,7 +7,10 @@ use provost_protocol::{
 };
 
 use super::{At, revise};
-use crate::state::{CopiesRecord, DirectivesRecord, Entities, Entity, EntityKey, Killed};
+use crate::{
+    planted::planted,
+    state::{CopiesRecord, DirectivesRecord, Entities, Entity, EntityKey, Killed},
+};
 
 pub(super) fn killed(entities: &mut impl Entities, at: At, data: &RuntimeKilled) {
     with_directives(entities, data.runtime, |directives| {
@@ -16,7 +19,7 @@ pub(super) fn killed(entities: &mut impl Entities, at: At, data: &RuntimeKilled)
             reason: data.reason.clone(),
         });
     });
-    if !cfg!(planted = "kill_not_told") {
+    if !planted("kill_not_told") {
         revise(entities);
     }
 }

@@ -3,7 +3,7 @@
 use provost_protocol::event::{Event, LogForked, LogRangeLost};
 
 use super::tenant_of;
-use crate::{Rejection, State, command::ReportHeld, state::HistoryRecord};
+use crate::{Rejection, State, command::ReportHeld, planted::planted, state::HistoryRecord};
 
 /// Nothing follows where the log continues what the runtime holds. Every lost range is recorded
 /// once for each higher end, every fork once, and once more for each runtime only while it was
@@ -46,7 +46,7 @@ fn lost(history: &HistoryRecord, report: &ReportHeld) -> Option<LogRangeLost> {
     let held = report.held;
     let restore = history.restore_after(held.epoch)?;
     let beyond = held.size > restore.size;
-    let kept = if cfg!(planted = "lost_range_from_held_size") {
+    let kept = if planted("lost_range_from_held_size") {
         held.size.saturating_sub(1)
     } else {
         restore.size

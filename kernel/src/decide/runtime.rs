@@ -17,6 +17,7 @@ use crate::{
         ATTACHMENTS_MAX, CAPABILITIES_MAX, CAPABILITY_BYTES_MAX, HEALTH_EVERY_MS, REASON_BYTES_MAX,
         VERSION_BYTES_MAX,
     },
+    planted::planted,
 };
 
 pub(super) fn register(state: &State, register: &Register) -> Result<Vec<Event>, Rejection> {
@@ -125,10 +126,8 @@ pub(super) fn resume(
     let mut events: Vec<Event> = match ruled(state, runtime, reason)? {
         RuntimeStatus::Suspended => vec![resumed().into()],
         RuntimeStatus::Registered | RuntimeStatus::Active => Vec::new(),
-        #[cfg(not(planted = "revoked_resumes"))]
+        RuntimeStatus::Revoked if planted("revoked_resumes") => vec![resumed().into()],
         RuntimeStatus::Revoked => return Err(Rejection::RuntimeRevoked),
-        #[cfg(planted = "revoked_resumes")]
-        RuntimeStatus::Revoked => vec![resumed().into()],
     };
     if state.is_killed(runtime) {
         let reason = reason.to_owned();
