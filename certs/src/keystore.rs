@@ -150,6 +150,31 @@ impl Keystore {
         Ok(files::remove_if_there(&self.dir.join(RECOVERY_FILE))?)
     }
 
+    /// Whether the recovery's key is that of a pair: the recovery was answered, and its pair saved.
+    #[must_use]
+    pub fn has_recovered(&self, pair: &TlsPair) -> bool {
+        self.is_answered(RECOVERY_FILE, pair)
+    }
+
+    /// Drops the pending key where it is that of a pair: who died right after the pair was saved
+    /// would ask for another certificate for it, and be refused.
+    ///
+    /// # Errors
+    /// [`KeystoreError::File`].
+    pub fn forget_answered(&self, pair: &TlsPair) -> Result<(), KeystoreError> {
+        if self.is_answered(PENDING_FILE, pair) {
+            self.forget_pending()?;
+        }
+        Ok(())
+    }
+
+    /// A key that cannot be read is not known to be answered: whoever needs it says what is wrong.
+    fn is_answered(&self, name: &str, pair: &TlsPair) -> bool {
+        let pem = files::read_private(&self.dir.join(name)).ok();
+        let key = pem.and_then(|pem| tls_key(pem.expose()));
+        key.is_some_and(|key| key.spki_sha256() == pair.key().spki_sha256())
+    }
+
     fn kept_key(&self, name: &str) -> Result<TlsKey, KeystoreError> {
         let path = self.dir.join(name);
         match files::read_private(&path) {

@@ -14,7 +14,7 @@ use provost_certs::{Keystore, KeystoreError, TlsKey, TlsPair};
 use provost_protocol::{Timestamp, sign::PeerIdentity};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::{
     core::Me,
@@ -86,7 +86,19 @@ impl Identity {
             renewed: Notify::new(),
         };
         identity.draw(&identity.held())?;
+        if let Err(failure) = identity.finish(pair) {
+            warn!(%failure, "a key that has its certificate is not forgotten yet");
+        }
         Ok(identity)
+    }
+
+    /// What a death between the taking of a certificate and the forgetting of its key left undone.
+    fn finish(&self, pair: &TlsPair) -> Result<(), IdentityError> {
+        self.keystore.forget_answered(pair)?;
+        if self.keystore.has_recovered(pair) {
+            self.end_recovery()?;
+        }
+        Ok(())
     }
 
     /// The certificate in use.

@@ -1,17 +1,14 @@
 //! That an answer is given only for what is durable, seen by strace.
 
-use std::{
-    fs,
-    process::{Child, Command, Stdio},
-};
+use std::fs;
 
-use rustix::process::{Pid, Signal};
 use serde_json::json;
 
 use crate::{
+    strace::Strace,
     tool::{arg, curl},
     trace::durable_before_answer,
-    world::{Kernel, until},
+    world::Kernel,
 };
 
 #[tokio::test]
@@ -21,7 +18,8 @@ async fn strace_sees_an_event_made_durable_before_its_answer_is_sent() {
     let runtime = kernel.runtime(&tenant, "on_prem").await;
     let file = kernel.folder().join("strace.txt");
 
-    let mut strace = Strace::attach(&kernel, arg(&file)).await;
+    let how = ["-yy", "-s", STRING_BYTES_MAX, "-e", CALLS, "-o", arg(&file)];
+    let mut strace = Strace::attach(&kernel, &how).await;
     let body = json!({"event": runtime.event(json!({"said": MARKER}))});
     let accepted = curl(&kernel, &runtime, "/kernel/audit/events", &body).must(202);
     strace.detach().await;
@@ -41,61 +39,6 @@ async fn strace_sees_an_event_made_durable_before_its_answer_is_sent() {
         .collect();
     let refused = durable_before_answer(&without, MARKER, port).unwrap_err();
     assert!(refused.starts_with("no fdatasync"), "{refused}");
-}
-
-/// A strace that looks at a kernel. It is killed when this value goes.
-struct Strace(Child);
-
-impl Strace {
-    /// Begins to look; returns when every thread of the kernel is looked at.
-    async fn attach(kernel: &Kernel, file: &str) -> Self {
-        let id = kernel.pid().as_raw_nonzero().to_string();
-        let child = Command::new("strace")
-            .args([
-                "-f",
-                "-yy",
-                "-s",
-                STRING_BYTES_MAX,
-                "-e",
-                CALLS,
-                "-o",
-                file,
-                "-p",
-                &id,
-            ])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut strace = Self(child);
-        until("every thread is traced", async || {
-            let ended = strace.0.try_wait().unwrap();
-            assert!(ended.is_none(), "strace ended: {ended:?}");
-            let threads = fs::read_dir(format!("/proc/{id}/task")).unwrap();
-            let mut states = threads
-                .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok());
-            states
-                .all(|state| !state.contains("TracerPid:\t0\n"))
-                .then_some(())
-        })
-        .await;
-        strace
-    }
-
-    /// Asks it to let go, and waits until its file is whole.
-    async fn detach(&mut self) {
-        let id = i32::try_from(self.0.id()).unwrap();
-        rustix::process::kill_process(Pid::from_raw(id).unwrap(), Signal::INT).unwrap();
-        until("strace ends", async || self.0.try_wait().unwrap()).await;
-    }
-}
-
-impl Drop for Strace {
-    fn drop(&mut self) {
-        // Whoever has ended already cannot be killed.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }
 
 /// Stands in the event and nowhere else.

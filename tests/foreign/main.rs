@@ -9,10 +9,12 @@ use outside::world;
 
 mod certificates;
 mod curl;
+mod deaths;
 mod durability;
 mod evidence;
 mod licenses;
 mod rotation;
+mod strace;
 mod strangers;
 mod tool;
 mod trace;

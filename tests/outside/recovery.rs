@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    renewal::{HOUR_MS, certify, of_kind},
-    world::{Answer, Connector, Kernel, Start, now, until},
+    renewal::of_kind,
+    world::{Answer, Connector, HOUR_MS, Kernel, Start, now, until},
 };
 
 #[tokio::test]
@@ -42,12 +42,7 @@ async fn a_connector_whose_certificate_ended_comes_back_by_its_binding_key() {
 
     // And again, after the next long holiday.
     connector.kill();
-    certify(
-        &kernel,
-        &connector,
-        now().minus_millis(2 * HOUR_MS),
-        HOUR_MS,
-    );
+    connector.certify(&kernel, now().minus_millis(2 * HOUR_MS), HOUR_MS);
     connector.run();
     until("the second recovery", async || {
         let events = kernel.events(&tenant).await;
@@ -282,7 +277,7 @@ async fn bad_enrolment(kernel: &Kernel, client: &Client) -> Answer {
 async fn ended(kernel: &Kernel, tenant: &str) -> Connector {
     let token = kernel.token(tenant, "on_prem").await;
     let connector = Connector::enrolled(&token, kernel.port());
-    certify(kernel, &connector, now().minus_millis(2 * HOUR_MS), HOUR_MS);
+    connector.certify(kernel, now().minus_millis(2 * HOUR_MS), HOUR_MS);
     connector
 }
 

@@ -1,11 +1,11 @@
 //! Certificates that are renewed: over HTTPS by a runtime's maker, over frames by the connector.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use provost_certs::{Authority, Keystore, TlsKey, TlsPair};
+use provost_certs::{Keystore, TlsKey};
 use provost_protocol::Timestamp;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Connector, Kernel, Runtime, now, until};
+use crate::world::{Answer, Connector, HOUR_MS, Kernel, Runtime, now, until};
 
 #[tokio::test]
 async fn a_runtime_renews_over_https_and_a_revocation_ends_both_certificates() {
@@ -81,12 +81,7 @@ async fn a_connector_renews_when_it_is_due_and_misses_no_beat() {
     let token = kernel.token(&tenant, "on_prem").await;
     let mut connector = Connector::enrolled(&token, kernel.port());
     // In the second half of its life.
-    let first = certify(
-        &kernel,
-        &connector,
-        now().minus_millis(15 * HOUR_MS),
-        24 * HOUR_MS,
-    );
+    let first = connector.certify(&kernel, now().minus_millis(15 * HOUR_MS), 24 * HOUR_MS);
     connector.run();
     connector.link("up").await;
 
@@ -121,7 +116,7 @@ async fn a_connector_with_a_damaged_pair_goes_on_with_the_one_before_and_says_so
     let mut connector = Connector::enrolled(&token, kernel.port());
     let keys = connector.data().join("keys");
     let first = Keystore::open(&keys).unwrap().pair().unwrap();
-    certify(&kernel, &connector, now(), 24 * HOUR_MS);
+    connector.certify(&kernel, now(), 24 * HOUR_MS);
     std::fs::write(keys.join("current/runtime.pem"), "half").unwrap();
     connector.run();
     connector.link("up").await;
@@ -141,12 +136,7 @@ async fn a_certificate_that_could_not_be_renewed_for_long_is_a_warning() {
     let tenant = kernel.company().await;
     let token = kernel.token(&tenant, "on_prem").await;
     let mut connector = Connector::enrolled(&token, "127.0.0.1:9".parse().unwrap());
-    certify(
-        &kernel,
-        &connector,
-        now().minus_millis(21 * HOUR_MS),
-        24 * HOUR_MS,
-    );
+    connector.certify(&kernel, now().minus_millis(21 * HOUR_MS), 24 * HOUR_MS);
     connector.run();
     connector.link("down").await;
     let health = connector.try_get("/healthz").await.unwrap().must(200);
@@ -161,26 +151,6 @@ async fn a_certificate_that_could_not_be_renewed_for_long_is_a_warning() {
     assert!(warning.contains("could not be renewed"), "{warning}");
 }
 
-/// Puts a certificate of the kernel's authority into a connector's folder, for a key of its own;
-/// gives its serial number.
-pub(crate) fn certify(
-    kernel: &Kernel,
-    connector: &Connector,
-    at: Timestamp,
-    ttl_ms: u64,
-) -> String {
-    let keystore = Keystore::open(&connector.data().join("keys")).unwrap();
-    let held = keystore.pair().unwrap().identity().clone();
-    let authority = Authority::open(&kernel.data()).unwrap();
-    let key = TlsKey::generate().unwrap();
-    let csr = provost_certs::CheckedCsr::from_pem(&key.request_pem().unwrap()).unwrap();
-    let whom = (held.tenant, held.runtime);
-    let issued = authority.issue_runtime(&csr, whom, at, ttl_ms).unwrap();
-    let pair = TlsPair::new(key, issued.pem).unwrap();
-    keystore.save_pair(&pair).unwrap();
-    issued.serial
-}
-
 pub(crate) fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
     events
         .iter()
@@ -193,5 +163,3 @@ async fn renew(kernel: &Kernel, runtime: &Runtime, key: &TlsKey) -> Answer {
     let csr = STANDARD.encode(key.request_der().unwrap());
     runtime.call(kernel, &path, json!({ "csr": csr })).await
 }
-
-pub(crate) const HOUR_MS: u64 = 60 * 60 * 1_000;

@@ -11,7 +11,7 @@ pub(crate) mod wait;
 
 pub(crate) use self::{
     answer::Answer,
-    connector::Connector,
+    connector::{Connector, HOUR_MS},
     idp::Idp,
     kernel::{Kernel, Start, provost, say},
     product::Product,

@@ -102,6 +102,25 @@ fn a_lost_answer_is_asked_for_again_with_the_same_two_keys() {
 }
 
 #[test]
+fn the_key_of_a_pair_that_was_saved_is_pending_no_more() {
+    let (_dir, keystore) = keystore();
+    let (pending, recovery) = (keystore.pending_key(), keystore.recovery_key());
+    let kernel = kernel();
+    let pair_of = |key: TlsKey| {
+        let certificate = kernel.certify(&key);
+        TlsPair::new(key, certificate).unwrap()
+    };
+    let kept = |name: &str| keystore.dir().join(name).exists();
+    let other = kernel.pair();
+    keystore.forget_answered(&other).unwrap();
+    assert!(kept(PENDING_FILE) && !keystore.has_recovered(&other));
+    let (pending, recovery) = (pair_of(pending.unwrap()), pair_of(recovery.unwrap()));
+    assert!(keystore.has_recovered(&recovery) && !keystore.has_recovered(&pending));
+    keystore.forget_answered(&pending).unwrap();
+    assert!(!kept(PENDING_FILE) && kept(RECOVERY_FILE));
+}
+
+#[test]
 fn a_crash_at_any_step_leaves_a_whole_pair_and_the_next_save_succeeds() {
     for step in pairs::STEPS {
         let (kernel, (_dir, keystore)) = (kernel(), keystore());

@@ -7,6 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use provost_certs::{Authority, CheckedCsr, Keystore, TlsKey, TlsPair};
+use provost_protocol::Timestamp;
 use reqwest::Client;
 use serde_json::Value;
 
@@ -122,6 +124,21 @@ impl Connector {
         }
     }
 
+    /// Puts a certificate of the kernel's authority into its folder, for a key of its own; gives its
+    /// serial number.
+    pub(crate) fn certify(&self, kernel: &Kernel, at: Timestamp, ttl_ms: u64) -> String {
+        let keystore = Keystore::open(&self.data().join("keys")).unwrap();
+        let held = keystore.pair().unwrap().identity().clone();
+        let authority = Authority::open(&kernel.data()).unwrap();
+        let key = TlsKey::generate().unwrap();
+        let csr = CheckedCsr::from_pem(&key.request_pem().unwrap()).unwrap();
+        let whom = (held.tenant, held.runtime);
+        let issued = authority.issue_runtime(&csr, whom, at, ttl_ms).unwrap();
+        let pair = TlsPair::new(key, issued.pem).unwrap();
+        keystore.save_pair(&pair).unwrap();
+        issued.serial
+    }
+
     /// Starts the process.
     pub(crate) fn run(&mut self) {
         let log = self.folder.path().join(LOG);
@@ -143,6 +160,12 @@ impl Connector {
             drop(child.kill());
             drop(child.wait());
         }
+    }
+
+    /// Whether the process has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 
     /// Its data folder.
@@ -226,6 +249,8 @@ fn command(under: &[String]) -> Command {
     command.args(words).env_remove("NOTIFY_SOCKET");
     command
 }
+
+pub(crate) const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 const DATA: &str = "connector";
 

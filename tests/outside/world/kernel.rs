@@ -231,13 +231,24 @@ impl Kernel {
 
     /// Asks the admin API.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let answer = self.try_ask(method, path, body).await;
+        answer.unwrap_or_else(|| panic!("{path}: no answer"))
+    }
+
+    /// The same; `None` where no answer comes.
+    pub(crate) async fn try_ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Option<Answer> {
         let key = fs::read_to_string(self.data().join("admin.key")).unwrap();
         let url = format!("http://{}{path}", self.admin_port());
         let mut request = self.admin.request(method, url).bearer_auth(key.trim());
         if let Some(body) = body {
             request = request.json(&body);
         }
-        Answer::read(request.send().await.unwrap()).await
+        Some(Answer::read(request.send().await.ok()?).await)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
