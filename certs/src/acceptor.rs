@@ -20,14 +20,14 @@ use provost_protocol::{
 };
 use rustls::{ServerConfig, server::NoServerSessionStorage};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
     authority::{Authority, AuthorityError},
     certificate::Leaf,
     crypto,
-    io::{Io, TlsStream},
+    io::Io,
     roots::RootSet,
+    stream::{self, TlsStream},
 };
 
 pub use error::{AcceptError, Blame};
@@ -108,7 +108,7 @@ struct Shared {
 
 /// What one handshake is run with, from its first byte to its last: roots and leaf of one moment.
 struct Serving {
-    tls: TlsAcceptor,
+    config: Arc<ServerConfig>,
     leaf: Arc<KernelLeaf>,
 }
 
@@ -161,7 +161,7 @@ impl Acceptor {
         // Frames are small and answered one by one: Nagle would add 40 ms to them.
         tcp.set_nodelay(true).map_err(AcceptError::Gone)?;
         let serving = self.shared.serving.load_full();
-        let handshake = serving.tls.accept(Io::Live(tcp));
+        let handshake = stream::accept(Io::Live(tcp), Arc::clone(&serving.config));
         let stream = match tokio::time::timeout(self.deadline, handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(AcceptError::of_handshake(error)),
@@ -171,7 +171,7 @@ impl Acceptor {
                 });
             }
         };
-        let session = stream.get_ref().1;
+        let session = stream.session();
         let alpn = Alpn::negotiated(session.alpn_protocol()).ok_or(AcceptError::Protocol(
             rustls::Error::General("an ALPN protocol that was not offered".to_owned()),
         ))?;
@@ -236,8 +236,10 @@ impl Serving {
         config.send_tls13_tickets = 0;
         config.max_tls13_tickets = 0;
         config.max_early_data_size = 0;
-        let tls = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { tls, leaf })
+        Ok(Self {
+            config: Arc::new(config),
+            leaf,
+        })
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub use error::{ConnectError, refused_certificate};
-pub use recovery::{RecoveryTls, recovery_exporter};
+pub use recovery::RecoveryTls;
 pub use trust::{TrustBundle, TrustError};
 use verifier::{KernelVerifier, Trust};
 

@@ -16,8 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A TLS session over a socket that can change its reactor.
-pub type TlsStream = tokio_rustls::server::TlsStream<Io>;
+use crate::stream::TlsStream;
 
 /// The socket under a TLS session.
 #[derive(Debug)]
@@ -30,22 +29,21 @@ pub enum Io {
     Empty,
 }
 
-/// A connection between two reactors; it may cross threads. Boxed, for whoever takes it along from
-/// task to task moves it several times, and rustls' part of it alone is more than a kilobyte.
+/// A connection between two reactors; it may cross threads.
 #[derive(Debug)]
-pub struct Detached(Box<TlsStream>);
+pub struct Detached(TlsStream);
 
 /// Takes a connection out of its reactor. What TLS has buffered stays in the session.
 ///
 /// # Errors
 /// What the operating system said; the connection is closed then.
 pub fn detach(mut stream: TlsStream) -> io::Result<Detached> {
-    let io = stream.get_mut().0;
+    let io = stream.io_mut();
     *io = match mem::replace(io, Io::Empty) {
         Io::Live(socket) => Io::Moving(socket.into_std()?),
         already => already,
     };
-    Ok(Detached(Box::new(stream)))
+    Ok(Detached(stream))
 }
 
 impl Detached {
@@ -53,10 +51,10 @@ impl Detached {
     ///
     /// # Errors
     /// What the operating system said, or that no reactor runs here; the connection is closed then.
-    pub fn attach(mut self) -> io::Result<Box<TlsStream>> {
+    pub fn attach(mut self) -> io::Result<TlsStream> {
         // tokio's own registration panics without a reactor.
         tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
-        let io = self.0.get_mut().0;
+        let io = self.0.io_mut();
         *io = match mem::replace(io, Io::Empty) {
             Io::Moving(socket) => Io::Live(TcpStream::from_std(socket)?),
             already => already,

@@ -12,6 +12,7 @@
 //!   other crates see them as [`Signer`](provost_protocol::sign::Signer).
 //! - [`Acceptor`] runs handshakes and says who the peer is; [`Certificates`] says, on every request,
 //!   whether its certificate is good still.
+//! - [`stream`] holds no buffer for a connection of frames that waits.
 //! - [`io`] moves an accepted connection to the reactor of its tenant's arbiter.
 //!
 //! # The runtime's side
@@ -97,6 +98,7 @@ pub mod roots;
 mod secret;
 pub mod signers;
 mod standing;
+pub mod stream;
 
 pub use acceptor::{
     AcceptError, Accepted, Acceptor, AcceptorSettings, Alpn, Blame, HANDSHAKE_DEADLINE,
@@ -107,17 +109,18 @@ pub use authority::{
 pub use certificate::CertificateFault;
 pub use client::{
     ClientStream, ConnectError, EnrolTls, FirstContact, RecoveryTls, RuntimeTls, TrustBundle,
-    TrustError, recovery_exporter, refused_certificate,
+    TrustError, refused_certificate,
 };
 pub use crypto::RandomError;
 pub use enrolment::{
     BindingKey, CheckedRequest, EnrolError, PairError, TlsKey, TlsPair, check_request, make_request,
 };
 pub use files::FileError;
-pub use io::{Detached, Io, TlsStream, detach};
+pub use io::{Detached, Io, detach};
 pub use keystore::{Enrolled, Keystore, KeystoreError};
 pub use recovery::{CheckedRecovery, Recovering, RecoveryError, check_recovery, make_recovery};
 pub use roots::{RootParts, RootSet, Roots};
 pub use secret::Secret;
 pub use signers::{Ed25519Key, KeyError, Signers};
 pub use standing::Certificates;
+pub use stream::TlsStream;

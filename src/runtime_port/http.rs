@@ -21,7 +21,7 @@ use super::{drained, patient::Patient};
 
 /// Serves `routes` until the peer, its silence, or the kernel's stop ends it.
 pub(super) async fn serve(
-    stream: Box<TlsStream>,
+    stream: TlsStream,
     alpn: Alpn,
     routes: Router,
     mut draining: watch::Receiver<bool>,

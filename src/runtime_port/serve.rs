@@ -7,7 +7,7 @@ use provost_actors::{
     Budget, Gateway, Spawner,
     session::{SessionSettings, serve as serve_session},
 };
-use provost_certs::{Accepted, Alpn, TlsStream, detach, recovery_exporter};
+use provost_certs::{Accepted, Alpn, TlsStream, detach};
 use provost_protocol::{
     Code, CorrelationId, Problem, codec, sign::PeerIdentity, wire::ServerMessage,
 };
@@ -118,11 +118,11 @@ async fn tell(stream: TlsStream, alpn: Alpn, problem: Problem) {
         async move { Refusal::from(problem).into_response() }
     };
     let routes = Router::new().fallback(refusing);
-    http::serve(Box::new(stream), alpn, routes, draining).await;
+    http::serve(stream, alpn, routes, draining).await;
 }
 
 async fn frames(
-    stream: Box<TlsStream>,
+    stream: TlsStream,
     gateway: Gateway,
     identity: PeerIdentity,
     address: SocketAddr,
@@ -160,10 +160,10 @@ async fn serve_stranger(
     let remote = Remote {
         identity: None,
         address,
-        exporter: recovery_exporter(&stream),
+        exporter: stream.recovery_exporter(),
         budget: None,
     };
-    let served = http::serve(Box::new(stream), alpn, port.routes(remote), draining);
+    let served = http::serve(stream, alpn, port.routes(remote), draining);
     let _ = timeout(STRANGER_WITHIN, served).await;
 }
 

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::{
     ClientStream, ConnectError, TrustBundle, builder, clock, dial, finish, verifier::Trust,
 };
-use crate::{acceptor::Alpn, io::TlsStream};
+use crate::acceptor::Alpn;
 
 /// Connects a runtime without a certificate to its kernel.
 #[derive(Debug, Clone)]
@@ -60,13 +60,4 @@ impl RecoveryTls {
             .map_err(ConnectError::Tls)?;
         Ok((stream, exporter))
     }
-}
-
-/// What a recovery on an accepted connection is bound to (RFC 8446, section 7.5).
-#[must_use]
-pub fn recovery_exporter(stream: &TlsStream) -> Option<[u8; 32]> {
-    let session = stream.get_ref().1;
-    session
-        .export_keying_material([0; 32], RECOVERY_EXPORTER, None)
-        .ok()
 }

@@ -5,4 +5,5 @@ mod client;
 mod moving;
 mod rotation;
 mod server;
+mod stream;
 mod world;

@@ -16,7 +16,7 @@ fn a_connection_accepted_on_one_reactor_is_served_on_another() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut stream: Box<TlsStream> = detached.recv().unwrap().attach().unwrap();
+            let mut stream: TlsStream = detached.recv().unwrap().attach().unwrap();
             let mut heard = vec![0; BIG];
             stream.read_exact(&mut heard).await.unwrap();
             stream.write_all(&heard).await.unwrap();

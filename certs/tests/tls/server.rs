@@ -35,7 +35,7 @@ async fn a_runtime_is_known_by_its_certificate() {
         accepted.peer_addr,
         connected.get_ref().0.local_addr().unwrap()
     );
-    let session = accepted.stream.get_ref().1;
+    let session = accepted.stream.session();
     assert_eq!(session.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     let group = session.negotiated_key_exchange_group().unwrap().name();
     assert_eq!(group, NamedGroup::X25519MLKEM768);
@@ -279,10 +279,7 @@ async fn a_second_connection_of_the_same_client_is_a_full_handshake() {
             Some(HandshakeKind::Full)
         );
         assert_eq!(client.get_ref().1.tls13_tickets_received(), 0);
-        assert_eq!(
-            server.get_ref().1.handshake_kind(),
-            Some(HandshakeKind::Full)
-        );
+        assert_eq!(server.session().handshake_kind(), Some(HandshakeKind::Full));
     }
 }
 
