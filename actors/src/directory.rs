@@ -250,8 +250,9 @@ impl Directory {
         let (weak, policy) = (Arc::downgrade(&self.shared), self.shared.policy);
         let shown = Arc::clone(&live);
         let born = self.shared.spawner.call_on(place, move || {
-            let span = tracing::info_span!("runtime", tenant.id = %tenant.id(), runtime.id = %id);
-            Guardian::new("runtime", span)
+            let of = tenant.id();
+            let span = move || tracing::info_span!("runtime", tenant.id = %of, runtime.id = %id);
+            Guardian::of_many("runtime", span)
                 .with_policy(policy)
                 .guard(move |_| {
                     birth::runtime(weak.clone(), tenant.clone(), id, Arc::clone(&shown))

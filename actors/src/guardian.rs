@@ -13,7 +13,7 @@ mod handle;
 mod life;
 mod policy;
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, fmt, rc::Rc};
 
 use actix::{Actor, Addr, AsyncContext, Context};
 use tokio::{sync::watch, task::JoinHandle};
@@ -28,8 +28,16 @@ pub use self::{
 #[derive(Debug, Clone)]
 pub struct Guardian {
     kind: &'static str,
-    span: Span,
+    name: Name,
     policy: RestartPolicy,
+}
+
+/// In what the log lines of a guardian stand.
+#[derive(Clone)]
+enum Name {
+    /// Those of its actor as well.
+    Held(Span),
+    Made(Rc<dyn Fn() -> Span>),
 }
 
 /// What a factory is told about the life it is to build.
@@ -54,7 +62,18 @@ impl Guardian {
     pub fn new(kind: &'static str, span: Span) -> Self {
         Self {
             kind,
-            span,
+            name: Name::Held(span),
+            policy: RestartPolicy::default(),
+        }
+    }
+
+    /// The same for actors of which there are many: a span takes half a kilobyte for as long as it
+    /// is held. It is made when the guardian has something to log; the actor names itself.
+    #[must_use]
+    pub fn of_many(kind: &'static str, span: impl Fn() -> Span + 'static) -> Self {
+        Self {
+            kind,
+            name: Name::Made(Rc::new(span)),
             policy: RestartPolicy::default(),
         }
     }
@@ -76,11 +95,40 @@ impl Guardian {
         F: Future<Output = Result<A, BuildError>> + 'static,
     {
         let (health, seen) = watch::channel(Health::Starting);
-        let span = self.span.clone();
+        let span = self.name.held();
         drop(actix::spawn(
-            life::Life::new(self, build, health).run().instrument(span),
+            Box::new(life::Life::new(self, build, health))
+                .run()
+                .instrument(span),
         ));
         Guarded::new(seen)
+    }
+}
+
+impl Name {
+    /// What is entered for as long as the actor lives.
+    fn held(&self) -> Span {
+        match self {
+            Self::Held(span) => span.clone(),
+            Self::Made(_) => Span::none(),
+        }
+    }
+
+    /// What is to be entered besides, for a line of the log.
+    fn for_a_line(&self) -> Span {
+        match self {
+            Self::Held(_) => Span::none(),
+            Self::Made(make) => make(),
+        }
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(span) => span.fmt(f),
+            Self::Made(_) => f.write_str("made when needed"),
+        }
     }
 }
 

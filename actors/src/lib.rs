@@ -82,7 +82,7 @@ pub use gateway::{Facts, Gateway, Kept, Known, Peer, Registered};
 pub use guardian::{Guarded, Guardian, Health, Incarnation, RestartPolicy};
 pub use house::{House, TimeNote};
 pub use random::{Random, SeededRandom, SystemRandom};
-pub use runtime::{BeatAnswer, LiveRuntime, Opened, Opening, RuntimeHandle};
+pub use runtime::{BeatAnswer, LiveRuntime, Opened, Opening, RuntimeHandle, Younger};
 pub use spawner::{Arbiters, SpawnError, Spawner};
 pub use tenant::{AuditItem, Executed, Guard, Meta, TenantError, TenantHandle, license_document};
 pub use trust::TrustBoard;

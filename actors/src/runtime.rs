@@ -10,6 +10,7 @@ mod copies;
 mod handle;
 mod live;
 mod silence;
+mod younger;
 
 pub(crate) use self::{
     actor::{Fleet, RuntimeActor},
@@ -18,4 +19,5 @@ pub(crate) use self::{
 pub use self::{
     handle::{BeatAnswer, Opened, Opening, RuntimeHandle},
     live::LiveRuntime,
+    younger::Younger,
 };

@@ -2,7 +2,8 @@
 //!
 //! What may be said when is decided by [`provost_kernel::session::Session`]; here are the stream,
 //! the deadlines and the answers under way. A session lives on its tenant's arbiter, over whatever
-//! stream it is given, and ends as a whole: nothing of it survives.
+//! stream it is given, and ends as a whole: nothing of it survives. Most wait most of the time: what
+//! is rare is made when it comes, and does not wait with them.
 
 mod interests;
 mod opening;
@@ -24,6 +25,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
 };
+use tracing::{Instrument as _, Span};
 
 use self::{
     interests::Interests,
@@ -49,10 +51,11 @@ pub struct SessionSettings {
 /// Serves one connection until it ends; says why it did.
 ///
 /// Must run inside a `LocalSet` or an arbiter.
-pub async fn serve<S>(stream: S, settings: SessionSettings) -> Ending
+pub fn serve<S>(stream: S, settings: SessionSettings) -> impl Future<Output = Ending>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    // Made before the future is, which holds it and no copy of what it was made from.
     let house = settings.gateway.directory().house();
     let clock = Arc::clone(&house.clock);
     let budget = settings
@@ -75,8 +78,10 @@ where
         gateway: settings.gateway,
         after_welcome: Vec::new(),
     });
-    let ending = life.run().await;
-    life.finish(ending).await
+    async move {
+        let ending = life.run().await;
+        life.finish(ending).await
+    }
 }
 
 /// One session's parts while it lives.
@@ -161,7 +166,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             Event::Read(Came::Bytes) => None,
             Event::Read(Came::End) => Some(Ending::Goodbye),
             Event::Answer(answer) => self.on_answer(*answer),
-            Event::Revised(tenant) => Box::pin(self.on_revised(tenant)).await,
+            Event::Revised(tenant) => {
+                let span = self.span();
+                Box::pin(self.on_revised(tenant).instrument(span)).await
+            }
             Event::Replaced => self.act(&Input::Replaced),
             Event::Drain => self.act(&Input::Drain),
             Event::Tick => self.act(&Input::Tick),
@@ -173,12 +181,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             Err(_) => self.act(&Input::Garbage),
             Ok(ClientMessage::Request(request)) => self.on_request(request),
             // What is rare takes its room when it comes.
-            Ok(ClientMessage::Hello(hello)) => Box::pin(self.on_hello(hello)).await,
+            Ok(ClientMessage::Hello(hello)) => {
+                let span = self.span();
+                Box::pin(self.on_hello(hello).instrument(span)).await
+            }
             Ok(ClientMessage::Confirm(confirm)) => {
                 let ending = self.on_word();
                 if ending.is_none() {
                     let noted = self.gateway.confirm(&self.peer, confirm);
                     if let Err(problem) = Box::pin(noted).await {
+                        let _in = self.span().entered();
                         tracing::debug!(code = %problem.code, "a confirmation was refused");
                     }
                 }
@@ -189,6 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 if ending.is_none() {
                     let noted = self.gateway.trusts(&self.peer, trusts);
                     if let Err(problem) = Box::pin(noted).await {
+                        let _in = self.span().entered();
                         tracing::debug!(code = %problem.code, "a word on trust was refused");
                     }
                 }
@@ -305,8 +318,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             opened.kept.runtime.closed(opened.generation);
         }
         self.stream.close().await;
+        let _in = self.span().entered();
+        if self.stream.is_faulty() {
+            tracing::error!("a message could not be encoded");
+        }
         tracing::debug!(?ending, "session ended");
         ending
+    }
+
+    /// In which the session's log lines stand. Made when there is something to log: held, those of
+    /// ten thousand who wait would take half a kilobyte each.
+    fn span(&self) -> Span {
+        let Peer {
+            identity, address, ..
+        } = &*self.peer;
+        tracing::info_span!(
+            "session", tenant.id = %identity.tenant, runtime.id = %identity.runtime, peer.addr = %address
+        )
     }
 }
 

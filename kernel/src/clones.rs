@@ -21,7 +21,8 @@ use provost_protocol::{Timestamp, event::Sighting};
 pub struct Copies {
     /// The latest stands last; each process once.
     seen: Vec<Seen>,
-    token: Option<Replaced>,
+    /// Boxed, because who has a connector has none.
+    token: Option<Box<Replaced>>,
     /// Who was refused a recovery after the latest came; boxed, because hardly anybody is.
     refused: Option<Box<Sighting>>,
 }
@@ -76,6 +77,8 @@ impl Copies {
             both = Some([*refused, sighting.clone()]);
         }
         let before = same.map(|index| self.seen.remove(index));
+        // Nearly all runtimes are one process, and there are many of them.
+        self.seen.reserve_exact(1);
         self.seen.push(Seen {
             nonce: came.nonce,
             claimed: before.map_or(came.claimed, |before| before.claimed),
@@ -107,11 +110,11 @@ impl Copies {
     /// Takes in a registration: its token replaces the one before.
     pub fn registered(&mut self, token_sha256: &str, from: (&str, &str), now: Timestamp) {
         let before = self.token.take().map(|held| held.newest);
-        self.token = Some(Replaced {
+        self.token = Some(Box::new(Replaced {
             before,
             newest: token_sha256.to_owned(),
             by: sighting(from.0, from.1, 0, now),
-        });
+        }));
     }
 
     /// Takes in a call with a token that is not the newest. Gives both copies where it is the one

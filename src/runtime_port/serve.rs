@@ -1,16 +1,15 @@
 //! After the handshake: each connection goes to where it is served, or is told why it is not.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Router, response::IntoResponse};
 use provost_actors::{
-    Budget, Gateway, Spawner,
+    Budget, Spawner,
     session::{SessionSettings, serve as serve_session},
 };
 use provost_certs::{Accepted, Alpn, TlsStream, detach};
-use provost_protocol::{
-    Code, CorrelationId, Problem, codec, sign::PeerIdentity, wire::ServerMessage,
-};
+use provost_kernel::session::Ending;
+use provost_protocol::{Code, CorrelationId, Problem, codec, wire::ServerMessage};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{OwnedSemaphorePermit, watch},
@@ -63,28 +62,39 @@ pub(super) async fn hand_over(
         Ok(detached) => detached,
         Err(error) => return tracing::debug!(%error, "a stream could not be moved"),
     };
-    let served = spawner.spawn_on(arbiter, move || async move {
-        let _place = place;
-        match detached.attach() {
-            Err(error) => tracing::debug!(%error, "a stream could not be moved"),
-            Ok(stream) => match alpn {
-                // Each in a room of its own size: most connections are of frames, and wait.
-                Alpn::Provost1 => {
-                    let frames = frames(stream, port.gateway, identity, peer_addr, draining);
-                    Box::pin(frames).await;
-                }
-                Alpn::H2 | Alpn::Http11 => {
-                    let budget: Budget = port.gateway.budgets().connection(identity.tenant);
-                    let remote = Remote {
-                        identity: Some(identity),
-                        address: peer_addr,
-                        exporter: None,
-                        budget: Some(Arc::new(budget)),
-                    };
-                    let calls = http::serve(stream, alpn, port.routes(remote), draining);
-                    Box::pin(calls).await;
-                }
-            },
+    // Each in a room of its own size: most connections are of frames, and wait.
+    let served = spawner.spawn_on(arbiter, move || -> Pin<Box<dyn Future<Output = ()>>> {
+        let stream = match detached.attach() {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "a stream could not be moved");
+                return Box::pin(std::future::ready(()));
+            }
+        };
+        match alpn {
+            Alpn::Provost1 => {
+                let settings = SessionSettings {
+                    gateway: port.gateway,
+                    identity,
+                    address: peer_addr,
+                    draining,
+                };
+                Box::pin(frames(Box::pin(serve_session(stream, settings)), place))
+            }
+            Alpn::H2 | Alpn::Http11 => {
+                let budget: Budget = port.gateway.budgets().connection(identity.tenant);
+                let remote = Remote {
+                    identity: Some(identity),
+                    address: peer_addr,
+                    exporter: None,
+                    budget: Some(Arc::new(budget)),
+                };
+                let calls = http::serve(stream, alpn, port.routes(remote), draining);
+                Box::pin(async move {
+                    let _place = place;
+                    calls.await;
+                })
+            }
         }
     });
     if let Err(error) = served {
@@ -121,24 +131,8 @@ async fn tell(stream: TlsStream, alpn: Alpn, problem: Problem) {
     http::serve(stream, alpn, routes, draining).await;
 }
 
-async fn frames(
-    stream: TlsStream,
-    gateway: Gateway,
-    identity: PeerIdentity,
-    address: SocketAddr,
-    draining: watch::Receiver<bool>,
-) {
-    use tracing::Instrument;
-    let span = tracing::info_span!(
-        "session", tenant.id = %identity.tenant, runtime.id = %identity.runtime, peer.addr = %address
-    );
-    let settings = SessionSettings {
-        gateway,
-        identity,
-        address,
-        draining,
-    };
-    let ending = serve_session(stream, settings).instrument(span).await;
+async fn frames(session: Pin<Box<impl Future<Output = Ending>>>, _place: Place) {
+    let ending = session.await;
     metrics::counter!(SESSIONS_ENDED, "why" => format!("{ending:?}")).increment(1);
 }
 

@@ -1,6 +1,6 @@
 //! The guardian's own task: build, watch, and decide what an end means.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use actix::{Actor, Context};
 use futures_util::FutureExt;
@@ -48,7 +48,9 @@ where
     }
 
     /// Gives the actor one life after the other until it is down for good.
-    pub(super) async fn run(mut self) {
+    ///
+    /// Boxed: what a future is made from takes its room twice, as an argument and as what it became.
+    pub(super) async fn run(mut self: Box<Self>) {
         loop {
             let (cause, why) = match self.live().await {
                 End::Finished | End::Released => {
@@ -60,32 +62,41 @@ where
             let kind = self.guardian.kind;
             metrics::counter!(FAILURES, "actor" => kind, "cause" => cause).increment(1);
             let Some(wait) = self.failures.record(Instant::now(), &self.guardian.policy) else {
-                tracing::error!(
-                    kind,
-                    cause,
-                    why,
-                    "an actor fails too often and is quarantined"
-                );
+                let line = self.guardian.name.for_a_line();
+                line.in_scope(|| {
+                    tracing::error!(
+                        kind,
+                        cause,
+                        why,
+                        "an actor fails too often and is quarantined"
+                    );
+                });
                 metrics::counter!(QUARANTINES, "actor" => kind).increment(1);
                 self.health.send_replace(Health::Quarantined);
                 return;
             };
-            tracing::warn!(
-                kind,
-                cause,
-                why,
-                ?wait,
-                "an actor failed and will be rebuilt"
-            );
+            self.guardian.name.for_a_line().in_scope(|| {
+                tracing::warn!(
+                    kind,
+                    cause,
+                    why,
+                    ?wait,
+                    "an actor failed and will be rebuilt"
+                );
+            });
             self.health.send_replace(Health::Restarting);
-            tokio::select! {
-                biased;
-                () = self.health.closed() => {
-                    self.health.send_replace(Health::Stopped);
-                    return;
-                }
-                () = sleep(wait) => {}
+            if Box::pin(self.is_released_within(wait)).await {
+                self.health.send_replace(Health::Stopped);
+                return;
             }
+        }
+    }
+
+    async fn is_released_within(&self, wait: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.health.closed() => true,
+            () = sleep(wait) => false,
         }
     }
 
@@ -96,19 +107,20 @@ where
             attempt: self.attempt,
             exit: exit.clone(),
         };
-        // Building takes room for a moment; a guardian waits for as long as its actor lives.
+        // Building takes room for a moment, and so does an end; a guardian waits for as long as its
+        // actor lives.
         let actor = match Box::pin(self.build(incarnation)).await {
             Ok(actor) => actor,
             Err(end) => return end,
         };
-        let (address, mut task) = spawn(self.guardian.span.clone(), |_| actor);
+        let (address, mut task) = spawn(self.guardian.name.held(), |_| actor);
         self.health
             .send_replace(Health::Running(Arc::new(address), self.attempt));
         tokio::select! {
             biased;
             joined = &mut task => end_of(joined, &exit),
             () = self.health.closed() => {
-                self.release(task).await;
+                Box::pin(self.release(task)).await;
                 End::Released
             }
         }
@@ -138,10 +150,11 @@ where
             .await
             .is_err()
         {
-            tracing::warn!(
-                kind = self.guardian.kind,
-                "an actor nobody holds did not end: cut off"
-            );
+            let kind = self.guardian.kind;
+            self.guardian
+                .name
+                .for_a_line()
+                .in_scope(|| tracing::warn!(kind, "an actor nobody holds did not end: cut off"));
             task.abort();
             let _ = task.await;
         }

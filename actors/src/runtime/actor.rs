@@ -17,6 +17,7 @@ use super::{
     handle::{BeatAnswer, Opened, Opening},
     live::{Beat, Live},
     silence::LOST_AGAIN_MS,
+    younger::Younger,
 };
 use crate::{
     Ask, LocalWheel, Meta, TenantError, TenantHandle, answers,
@@ -201,18 +202,11 @@ impl Handler<Ask<TakeBeat>> for RuntimeActor {
     type Result = ();
 
     fn handle(&mut self, Ask { message, reply }: Ask<TakeBeat>, ctx: &mut Self::Context) {
-        let TakeBeat(Beat {
-            health,
-            metrics,
-            address,
-        }) = message;
+        let TakeBeat(beat) = message;
+        let health = beat.health;
         self.alive(ctx);
-        self.look_beside_refused(address, ctx);
-        self.live.change(|live| {
-            live.health = health;
-            live.metrics = metrics;
-            live.address = Some(address);
-        });
+        self.look_beside_refused(beat.address, ctx);
+        self.live.tell(beat);
         self.report_health(health, ctx);
         let (status, rhythm) = (self.status(), self.live.rhythm());
         if status != RuntimeStatus::Registered {
@@ -237,22 +231,21 @@ impl Handler<OpenSession> for RuntimeActor {
     type Result = actix::MessageResult<OpenSession>;
 
     fn handle(&mut self, OpenSession(open): OpenSession, ctx: &mut Self::Context) -> Self::Result {
-        let held = *self.live.generation.borrow();
+        let held = self.live.generation();
         let generation = held
             .max(open.last_generation.min(GENERATION_CLAIMED_MAX))
             .saturating_add(1);
-        self.live.generation.send_replace(generation);
+        let younger = Younger::begin(&self.live, generation);
         self.session = Some(generation);
         self.look_for_copies(&open, generation, ctx);
         self.alive(ctx);
         self.live.change(|live| {
             live.connected = true;
-            live.generation = generation;
             live.address = Some(open.address);
         });
         actix::MessageResult(Opened {
             generation,
-            generations: self.live.generation.subscribe(),
+            younger,
             rhythm: self.live.rhythm(),
         })
     }

@@ -101,6 +101,7 @@ impl RuntimeActor {
         let Some(both) = both else { return };
         let [one, other] = &both;
         tracing::warn!(
+            tenant.id = %self.tenant.id(), runtime.id = %self.id,
             one.address,
             one.generation,
             other.address,
@@ -113,10 +114,12 @@ impl RuntimeActor {
         };
         let (tenant, meta) = (self.tenant.clone(), self.meta());
         let report = async move { tenant.execute(command, meta).await };
-        ctx.spawn(report.into_actor(self).map(|outcome, _, _| {
+        ctx.spawn(report.into_actor(self).map(|outcome, actor, _| {
             // Copies that both live go on to show themselves.
             if let Err(error) = outcome {
-                tracing::warn!(%error, "two copies of a runtime were not recorded");
+                let (tenant, runtime) = actor.key();
+                tracing::warn!(tenant.id = %tenant, runtime.id = %runtime, %error,
+                    "two copies of a runtime were not recorded");
             }
         }));
     }

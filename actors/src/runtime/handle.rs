@@ -4,13 +4,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use provost_kernel::{liveness::Rhythm, state::RuntimeRecord};
 use provost_protocol::{Timestamp, entity::RuntimeStatus};
-use tokio::sync::watch;
 
 use super::{
     actor::{CloseSession, OpenSession, RuntimeActor, TakeBeat, Tick},
     checkpoints::TakeCheckpoint,
     copies::{RecoveryRefused, TokenReplaced, TokenStale},
     live::{Beat, Live, LiveRuntime},
+    younger::Younger,
 };
 use crate::{Guarded, Health, Peer, TenantError, ask::tell};
 
@@ -48,8 +48,8 @@ pub struct Opening {
 pub struct Opened {
     /// The session's generation.
     pub generation: u64,
-    /// Changes when a younger session takes over.
-    pub generations: watch::Receiver<u64>,
+    /// Comes when a younger session takes over.
+    pub younger: Younger,
     /// How often to beat, and how long silence is borne.
     pub rhythm: Rhythm,
 }

@@ -15,7 +15,7 @@ use provost_protocol::{
     RuntimeId, TenantId, Timestamp,
     entity::{Health, Liveness, RuntimeType},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, futures::Notified};
 
 /// What is volatile about a live runtime, for those who look.
 #[derive(Debug, Clone)]
@@ -46,12 +46,16 @@ pub struct LiveRuntime {
 #[derive(Debug)]
 pub(crate) struct Live {
     cell: Mutex<Cell>,
-    pub(super) generation: watch::Sender<u64>,
+    /// Wakes sessions when a younger one begins. A watch would say the same, in ten times the room.
+    begun: Notify,
 }
 
 #[derive(Debug)]
 struct Cell {
+    /// Without its figures, which are below.
     shown: LiveRuntime,
+    /// Its last figures. Ten thousand hold some: a tree would take five times the room.
+    metrics: Box<[(String, f64)]>,
     pulse: Pulse,
     /// How long the wheel that looks after it has slept in all.
     slept: Arc<AtomicU64>,
@@ -77,13 +81,14 @@ impl Live {
         Self {
             cell: Mutex::new(Cell {
                 shown,
+                metrics: Box::default(),
                 pulse,
                 slept: Arc::default(),
                 forgiven_ms: 0,
                 looked_for_ms: u64::MAX,
                 awaited: false,
             }),
-            generation: watch::Sender::new(0),
+            begun: Notify::new(),
         }
     }
 
@@ -96,6 +101,21 @@ impl Live {
         cell.awaited = false;
     }
 
+    /// The generation of its newest session; 0 before the first.
+    pub(super) fn generation(&self) -> u64 {
+        self.lock().shown.generation
+    }
+
+    pub(super) fn set_generation(&self, generation: u64) {
+        self.lock().shown.generation = generation;
+        self.begun.notify_waiters();
+    }
+
+    /// Comes when a session begins.
+    pub(super) fn begun(&self) -> Notified<'_> {
+        self.begun.notified()
+    }
+
     /// Says whether the actor is to hear of the next beat, whatever it says.
     pub(super) fn await_beat(&self, awaited: bool) {
         self.lock().awaited = awaited;
@@ -106,7 +126,13 @@ impl Live {
         let mut shown = cell.shown.clone();
         shown.liveness = cell.pulse.liveness();
         shown.last_beat = cell.pulse.last_beat();
+        shown.metrics = cell.metrics.iter().cloned().collect();
         shown
+    }
+
+    /// What a beat says of the runtime.
+    pub(super) fn tell(&self, beat: Beat) {
+        self.lock().tell(beat);
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -140,9 +166,10 @@ impl Live {
             return false;
         }
         cell.heard(rhythm, now);
-        cell.shown.health = beat.health;
-        cell.shown.metrics = std::mem::take(&mut beat.metrics);
-        cell.shown.address = Some(beat.address);
+        cell.tell(Beat {
+            metrics: std::mem::take(&mut beat.metrics),
+            ..*beat
+        });
         true
     }
 
@@ -178,6 +205,17 @@ impl Live {
 }
 
 impl Cell {
+    fn tell(&mut self, beat: Beat) {
+        let Beat {
+            health,
+            metrics,
+            address,
+        } = beat;
+        self.shown.health = health;
+        self.metrics = metrics.into_iter().collect();
+        self.shown.address = Some(address);
+    }
+
     fn heard(&mut self, rhythm: Rhythm, now: Timestamp) {
         self.pulse.set_rhythm(rhythm);
         self.pulse.beat(now);

@@ -4,6 +4,7 @@
 //! steps, never the last one.
 
 use std::{
+    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,17 +12,28 @@ use std::{
 use lru::LruCache;
 use provost_protocol::{Code, Problem, TenantId, wire::DesiredState};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{AbortHandle, JoinHandle},
 };
 
-use crate::{Gateway, Known, TenantHandle};
+use crate::{Gateway, Known};
 
 /// The tenants a session acts for.
 pub(super) struct Interests {
     gateway: Gateway,
-    /// The session's own tenant is touched with every other, so that it never falls out.
+    /// The session's own tenant: nearly all follow no other.
     own: TenantId,
+    sent: u64,
+    revised: Revised,
+    others: Option<Box<Others>>,
+}
+
+/// Comes with the next revision, and with what the one after it is waited for; never, where nobody
+/// can revise any more.
+type Revised = Pin<Box<dyn Future<Output = watch::Receiver<u64>>>>;
+
+/// The tenants besides its own, and whatever is to be looked at once more.
+struct Others {
     followed: LruCache<TenantId, Followed>,
     wanted: Vec<TenantId>,
     changed: mpsc::Sender<TenantId>,
@@ -38,16 +50,14 @@ struct Followed {
 struct Task(AbortHandle);
 
 impl Interests {
+    /// Follows nobody yet.
     pub(super) fn new(gateway: Gateway, own: TenantId) -> Self {
-        let (changed, changes) = mpsc::channel(CHANGES_MAX);
         Self {
             gateway,
             own,
-            // Bounded in `keep`: the bounded kind takes all its room at once, for every session.
-            followed: LruCache::unbounded(),
-            wanted: Vec::new(),
-            changed,
-            changes,
+            sent: 0,
+            revised: Box::pin(std::future::pending()),
+            others: None,
         }
     }
 
@@ -59,19 +69,103 @@ impl Interests {
         held: u64,
     ) -> Result<DesiredState, Problem> {
         let acted = self.gateway.acted_for(known, tenant).await?;
-        let task = self.spawn(&acted);
+        // Looked at from before its state is: what comes in between is heard.
+        let mut revisions = acted.revisions();
+        revisions.mark_unchanged();
         let state = self.gateway.desired(known, &acted)?;
         let sent = held.max(state.revision);
-        self.keep(tenant, Followed { sent, _task: task });
+        if tenant == self.own {
+            self.sent = sent;
+            self.revised = revised(revisions);
+        } else {
+            self.others().keep(tenant, revisions, sent);
+        }
         Ok(state)
     }
 
     /// A request named this tenant: it is followed at the next turn.
     pub(super) fn want(&mut self, tenant: TenantId) {
-        if tenant == self.own {
-            return;
+        if tenant != self.own {
+            self.others().want(tenant);
         }
-        self.followed.promote(&self.own);
+    }
+
+    /// The next tenant whose desired state may have changed.
+    pub(super) fn poll_revised(&mut self, cx: &mut Context<'_>) -> Poll<TenantId> {
+        if let Poll::Ready(revisions) = self.revised.as_mut().poll(cx) {
+            self.revised = revised(revisions);
+            return Poll::Ready(self.own);
+        }
+        let Some(others) = &mut self.others else {
+            return Poll::Pending;
+        };
+        match others.changes.poll_recv(cx) {
+            Poll::Ready(Some(tenant)) => Poll::Ready(tenant),
+            // None cannot be: a sender is held here.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The desired state, where the session has not sent that revision yet.
+    pub(super) async fn news(&mut self, known: &Known, tenant: TenantId) -> Option<DesiredState> {
+        if let Some(others) = &mut self.others {
+            others.wanted.retain(|wanted| *wanted != tenant);
+        }
+        let acted = match self.gateway.acted_for(known, tenant).await {
+            Ok(acted) => acted,
+            Err(problem) if problem.code == Code::IdentityMismatch => return None,
+            Err(_) => {
+                self.again(tenant);
+                return None;
+            }
+        };
+        if tenant != self.own && !self.others().followed.contains(&tenant) {
+            let mut revisions = acted.revisions();
+            revisions.mark_unchanged();
+            self.others().keep(tenant, revisions, 0);
+        }
+        let state = self.gateway.desired(known, &acted).ok()?;
+        let sent = if tenant == self.own {
+            &mut self.sent
+        } else {
+            &mut self.others().followed.get_mut(&tenant)?.sent
+        };
+        if state.revision <= *sent {
+            return None;
+        }
+        *sent = state.revision;
+        Some(state)
+    }
+
+    /// Looks at a tenant again in a moment: it could not be asked just now.
+    pub(super) fn again(&mut self, tenant: TenantId) {
+        let others = self.others();
+        others.wanted.retain(|wanted| *wanted != tenant);
+        let changed = others.changed.clone();
+        drop(actix::spawn(async move {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            let _ = changed.send(tenant).await;
+        }));
+    }
+
+    fn others(&mut self) -> &mut Others {
+        self.others.get_or_insert_with(|| Box::new(Others::new()))
+    }
+}
+
+impl Others {
+    fn new() -> Self {
+        let (changed, changes) = mpsc::channel(CHANGES_MAX);
+        Self {
+            // Bounded in `keep`: the bounded kind takes all its room at once, for every session.
+            followed: LruCache::unbounded(),
+            wanted: Vec::new(),
+            changed,
+            changes,
+        }
+    }
+
+    fn want(&mut self, tenant: TenantId) {
         if self.followed.get(&tenant).is_some() || self.wanted.contains(&tenant) {
             return;
         }
@@ -81,61 +175,8 @@ impl Interests {
         }
     }
 
-    fn keep(&mut self, tenant: TenantId, followed: Followed) {
-        self.followed.promote(&self.own);
-        self.followed.put(tenant, followed);
-        if self.followed.len() > FOLLOWED_MAX {
-            self.followed.pop_lru();
-        }
-    }
-
-    /// The next tenant whose desired state may have changed.
-    pub(super) fn poll_revised(&mut self, cx: &mut Context<'_>) -> Poll<TenantId> {
-        match self.changes.poll_recv(cx) {
-            Poll::Ready(Some(tenant)) => Poll::Ready(tenant),
-            // None cannot be: a sender is held here.
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        }
-    }
-
-    /// The desired state, where the session has not sent that revision yet.
-    pub(super) async fn news(&mut self, known: &Known, tenant: TenantId) -> Option<DesiredState> {
-        self.wanted.retain(|wanted| *wanted != tenant);
-        let acted = match self.gateway.acted_for(known, tenant).await {
-            Ok(acted) => acted,
-            Err(problem) if problem.code == Code::IdentityMismatch => return None,
-            Err(_) => {
-                self.again(tenant);
-                return None;
-            }
-        };
-        if !self.followed.contains(&tenant) {
-            let _task = self.spawn(&acted);
-            self.keep(tenant, Followed { sent: 0, _task });
-        }
-        let state = self.gateway.desired(known, &acted).ok()?;
-        let followed = self.followed.get_mut(&tenant)?;
-        if state.revision <= followed.sent {
-            return None;
-        }
-        followed.sent = state.revision;
-        Some(state)
-    }
-
-    /// Looks at a tenant again in a moment: it could not be asked just now.
-    pub(super) fn again(&mut self, tenant: TenantId) {
-        self.wanted.retain(|wanted| *wanted != tenant);
+    fn keep(&mut self, tenant: TenantId, mut revisions: watch::Receiver<u64>, sent: u64) {
         let changed = self.changed.clone();
-        drop(actix::spawn(async move {
-            tokio::time::sleep(AGAIN_AFTER).await;
-            let _ = changed.send(tenant).await;
-        }));
-    }
-
-    fn spawn(&self, acted: &TenantHandle) -> Task {
-        let (tenant, mut revisions) = (acted.id(), acted.revisions());
-        let changed = self.changed.clone();
-        revisions.mark_unchanged();
         let task: JoinHandle<()> = actix::spawn(async move {
             while revisions.changed().await.is_ok() {
                 if changed.send(tenant).await.is_err() {
@@ -143,8 +184,21 @@ impl Interests {
                 }
             }
         });
-        Task(task.abort_handle())
+        let _task = Task(task.abort_handle());
+        self.followed.put(tenant, Followed { sent, _task });
+        if self.followed.len() > FOLLOWED_MAX {
+            self.followed.pop_lru();
+        }
     }
+}
+
+fn revised(mut revisions: watch::Receiver<u64>) -> Revised {
+    Box::pin(async move {
+        if revisions.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        revisions
+    })
 }
 
 impl Drop for Task {
@@ -159,6 +213,6 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Changes that wait to be looked at: who finds no room waits, and the watch keeps the newest.
 const CHANGES_MAX: usize = 64;
 
-/// Tenants one session follows, those of the newest requests: each is kept awake for it. One that
-/// fell out is followed again by its next request, and then hears what it missed.
+/// Tenants one session follows besides its own, those of the newest requests: each is kept awake
+/// for it. One that fell out is followed again by its next request, and then hears what it missed.
 const FOLLOWED_MAX: usize = 2_048;

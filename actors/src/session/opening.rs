@@ -34,7 +34,7 @@ impl<S> Life<S> {
         let house = gateway.directory().house();
         let (generation, grace_ms) = (opened.generation, opened.rhythm.grace_ms);
         self.machine = Session::new(generation, grace_ms, house.clock.now());
-        self.sources.replaced_by(opened.generations, generation);
+        self.sources.replaced_by(opened.younger);
         // From here on the end of the session is the end of this generation, whatever fails.
         self.opened = Some(Opened {
             generation,

@@ -69,7 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     /// Answers come in the order in which they are ready, not in which they were asked.
     fn ask(&mut self, request: Request) {
         let (gateway, peer) = (self.gateway.clone(), Rc::clone(&self.peer));
-        let answers = self.sources.answers();
+        let answers = self.sources.answer();
         drop(actix::spawn(async move {
             let Request {
                 id,

@@ -26,6 +26,8 @@ pub(super) struct FrameStream<S> {
     out: Vec<u8>,
     written: usize,
     broken: bool,
+    /// Broken by a message of ours that could not be encoded.
+    faulty: bool,
 }
 
 /// What a read brought.
@@ -45,6 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
             out: Vec::new(),
             written: 0,
             broken: false,
+            faulty: false,
         }
     }
 
@@ -81,8 +84,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
             return;
         }
         if codec::encode_frame_into(&mut self.out, message).is_err() {
-            tracing::error!("a message could not be encoded");
             self.broken = true;
+            self.faulty = true;
         }
     }
 
@@ -117,6 +120,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
     /// Whether nothing can be sent any more.
     pub(super) const fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Whether that is so because a message of ours could not be encoded.
+    pub(super) const fn is_faulty(&self) -> bool {
+        self.faulty
     }
 
     /// Sends what waits, and says that nothing more comes.

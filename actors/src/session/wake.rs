@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{Life, interests::Interests, stream::Came};
-use crate::Clock;
+use crate::{Clock, Younger};
 
 /// What wakes a session.
 pub(super) enum Event {
@@ -37,7 +37,7 @@ pub(super) struct Sources {
     drained: Option<Waiting>,
     /// There from Welcome on.
     replaced: Option<Waiting>,
-    /// There from the first request on that is not answered at once.
+    /// There while a request is under way that is not answered at once.
     answers: Option<Answers>,
     alarm: Alarm,
 }
@@ -47,6 +47,8 @@ type Waiting = Pin<Box<dyn Future<Output = ()>>>;
 struct Answers {
     sender: mpsc::Sender<Box<Answer>>,
     receiver: mpsc::Receiver<Box<Answer>>,
+    /// How many are still to come.
+    awaited: usize,
 }
 
 /// One timer, moved only when it goes off or is wanted earlier: a deadline that is put off by every
@@ -73,21 +75,16 @@ impl Sources {
         }
     }
 
-    /// From here on a younger generation than this one wakes the session.
-    pub(super) fn replaced_by(&mut self, mut generations: watch::Receiver<u64>, own: u64) {
-        self.replaced = Some(Box::pin(async move {
-            // An error means that the runtime has no actor any more, and this session no right.
-            let _ = generations.wait_for(|newest| *newest > own).await;
-        }));
+    /// From here on a younger generation than the session's wakes it.
+    pub(super) fn replaced_by(&mut self, younger: Younger) {
+        self.replaced = Some(Box::pin(younger.came()));
     }
 
-    /// Where the answer to a request that takes its time is to be sent.
-    pub(super) fn answers(&mut self) -> mpsc::Sender<Box<Answer>> {
-        let make = || {
-            let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
-            Answers { sender, receiver }
-        };
-        self.answers.get_or_insert_with(make).sender.clone()
+    /// Where the answer to a request that takes its time is to be sent, once.
+    pub(super) fn answer(&mut self) -> mpsc::Sender<Box<Answer>> {
+        let answers = self.answers.get_or_insert_with(Answers::new);
+        answers.awaited += 1;
+        answers.sender.clone()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Option<Event> {
@@ -97,10 +94,26 @@ impl Sources {
         if fired(&mut self.replaced, cx) {
             return Some(Event::Replaced);
         }
-        let answer = self.answers.as_mut()?.receiver.poll_recv(cx);
-        match answer {
-            Poll::Ready(answer) => answer.map(Event::Answer),
-            Poll::Pending => None,
+        let answers = self.answers.as_mut()?;
+        let Poll::Ready(answer) = answers.receiver.poll_recv(cx) else {
+            return None;
+        };
+        answers.awaited -= 1;
+        if answers.awaited == 0 {
+            // Idle, a session holds no channel.
+            self.answers = None;
+        }
+        answer.map(Event::Answer)
+    }
+}
+
+impl Answers {
+    fn new() -> Self {
+        let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
+        Self {
+            sender,
+            receiver,
+            awaited: 0,
         }
     }
 }
