@@ -7,6 +7,7 @@
 mod hello;
 mod queue;
 mod thin;
+mod words;
 
 use std::{
     fmt,

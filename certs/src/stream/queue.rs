@@ -42,9 +42,8 @@ impl Queue {
             self.bytes.truncate(before + *filled.as_ref().unwrap_or(&0));
             match filled {
                 Ok(_) => return Ok(()),
-                Err(Lack::Room(needed)) if needed > room => room = needed,
-                // Who has enough room and asks for it again would ask for ever.
-                Err(Lack::Room(_)) => return Ok(()),
+                // Whoever asks for no more than it has would ask for ever.
+                Err(Lack::Room(needed)) => room = needed.max(room + 1),
                 Err(Lack::Other(error)) => return Err(error),
             }
         }

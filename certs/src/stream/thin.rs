@@ -16,14 +16,15 @@ use std::{
 
 use rustls::{
     CommonState, Error, ServerConfig,
-    server::{ServerConnectionData, UnbufferedServerConnection},
-    unbuffered::{
-        ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
-    },
+    server::UnbufferedServerConnection,
+    unbuffered::{ConnectionState, UnbufferedStatus},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::queue::{Lack, Queue};
+use super::{
+    queue::Queue,
+    words::{RECORD_BYTES, encode, leave, say},
+};
 use crate::io::Io;
 
 /// The kernel's end of a connection of frames.
@@ -40,6 +41,8 @@ pub(super) struct Thin {
     ended: bool,
     /// We have said so.
     left: bool,
+    /// TLS has failed: nothing goes through any more, and it is not asked again.
+    broken: bool,
 }
 
 /// What is to be done once TLS has taken in what came.
@@ -66,6 +69,7 @@ impl Thin {
             out: Queue::default(),
             ended: false,
             left: false,
+            broken: false,
         });
         let mut begun = Some(stream.go_on(Wish::Hear(None)));
         poll_fn(|cx| {
@@ -118,8 +122,8 @@ impl Thin {
     /// What came of it, with the peer told what TLS has to say about it, as far as it takes it now.
     fn tell(&mut self, cx: &mut Context<'_>, outcome: Result<(), Error>) -> io::Result<()> {
         if let Err(error) = outcome {
-            // The alert that says why.
-            let _ = self.go_on(Wish::Hear(None));
+            self.broken = true;
+            self.put_last_words();
             let _ = self.poll_drain(cx);
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
@@ -142,6 +146,17 @@ impl Thin {
             self.unread = unread;
         }
         outcome
+    }
+
+    /// The alert that says why TLS has failed. What came is not looked at again.
+    fn put_last_words(&mut self) {
+        while self.session.wants_write() {
+            let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut []);
+            let Ok(ConnectionState::EncodeTlsData(data)) = state else {
+                return;
+            };
+            encode(data, &mut self.out);
+        }
     }
 
     /// Lets TLS take in what came, until it wants more, and says how many bytes it has done with.
@@ -220,6 +235,9 @@ impl AsyncRead for Thin {
             if this.ended || space.remaining() == 0 || space.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
+            if this.broken {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
             ready!(this.poll_hear(cx, Some(space)))?;
         }
     }
@@ -233,7 +251,7 @@ impl AsyncWrite for Thin {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_drain(cx))?;
-        if this.left {
+        if this.left || this.broken {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let bytes = &bytes[..bytes.len().min(SAID_AT_ONCE)];
@@ -252,8 +270,10 @@ impl AsyncWrite for Thin {
         let this = self.get_mut();
         if !this.left {
             this.left = true;
-            // A session that broke has said so already.
-            let _ = this.go_on(Wish::Leave);
+            if !this.broken {
+                let left = this.go_on(Wish::Leave);
+                this.tell(cx, left)?;
+            }
         }
         ready!(this.poll_drain(cx))?;
         match ready!(Pin::new(&mut this.io).poll_shutdown(cx)) {
@@ -277,49 +297,6 @@ fn hear(payload: &[u8], plain: &mut Queue, wish: &mut Wish<'_, '_>) {
         plain.push(&payload[given..]);
     }
 }
-
-fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, out: &mut Queue) {
-    let encoded = out.fill(0, |room| {
-        data.encode(room).map_err(|error| match error {
-            EncodeError::InsufficientSize(lack) => Lack::Room(lack.required_size),
-            other @ EncodeError::AlreadyEncoded => Lack::Other(other),
-        })
-    });
-    debug_assert!(encoded.is_ok(), "it is encoded once");
-}
-
-fn say(
-    mut traffic: WriteTraffic<'_, ServerConnectionData>,
-    bytes: &[u8],
-    out: &mut Queue,
-) -> Result<(), Error> {
-    let records = bytes.len() / RECORD_BYTES + 1;
-    out.fill(bytes.len() + records * RECORD_MORE, |room| {
-        traffic.encrypt(bytes, room).map_err(lack)
-    })
-}
-
-fn leave(
-    mut traffic: WriteTraffic<'_, ServerConnectionData>,
-    out: &mut Queue,
-) -> Result<(), Error> {
-    out.fill(RECORD_MORE, |room| {
-        traffic.queue_close_notify(room).map_err(lack)
-    })
-}
-
-fn lack(error: EncryptError) -> Lack<Error> {
-    match error {
-        EncryptError::InsufficientSize(lack) => Lack::Room(lack.required_size),
-        EncryptError::EncryptExhausted => Lack::Other(Error::EncryptError),
-    }
-}
-
-/// What a record carries at most.
-const RECORD_BYTES: usize = 16 * 1024;
-
-/// What a record takes besides: its head, its tag and its type. Where it takes more, TLS says so.
-const RECORD_MORE: usize = 24;
 
 /// One read: a record that is full, with all it may take besides.
 const READ_BYTES: usize = RECORD_BYTES + 256 + 5;

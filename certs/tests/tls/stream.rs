@@ -139,7 +139,11 @@ async fn a_record_that_was_changed_on_its_way_ends_the_stream_and_its_sender_is_
     send(&mut socket, &changed).await;
     let error = server.read(&mut [0; 8]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
-    drop(server);
+    send(&mut socket, &records(&mut session, b"another")).await;
+    let again = server.read(&mut [0; 8]).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::InvalidData);
+    server.write(b"an answer").await.unwrap_err();
+    server.shutdown().await.unwrap();
 
     let mut came = Vec::new();
     socket.read_to_end(&mut came).await.unwrap();
