@@ -5,6 +5,7 @@
 //! not hears `rate_limited` with a time, at the cost of a frame and without anybody else's turn.
 //! Volatile: a restart fills all buckets.
 
+mod bucket;
 mod turn;
 
 use std::{
@@ -14,19 +15,12 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use governor::{
-    Quota, RateLimiter,
-    clock::Clock,
-    middleware::NoOpMiddleware,
-    state::{InMemoryState, NotKeyed},
-};
 use provost_protocol::{Code, Problem, TenantId, wire::Operation};
 use tokio::time::Instant;
 
-use self::turn::Turn;
+use self::{bucket::Bucket, turn::Turn};
 use crate::Random;
 
 /// How much there is, in operations; a costly one counts for several ([`cost`]).
@@ -62,7 +56,8 @@ pub struct Budgets {
 #[derive(Debug)]
 struct Shared {
     rates: Rates,
-    clock: Ticks,
+    /// When the buckets' time began; it never goes back, and stands still where a test's does.
+    began: Instant,
     open: AtomicU64,
     tenants: Mutex<Tenants>,
     random: Arc<dyn Random>,
@@ -82,8 +77,6 @@ struct TenantBudget {
     turn: Turn,
 }
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>;
-
 /// What one connection may ask for. While it lives, the connection counts as open.
 #[derive(Debug)]
 pub struct Budget {
@@ -98,7 +91,7 @@ impl Budgets {
     pub fn new(rates: Rates, random: Arc<dyn Random>) -> Self {
         let shared = Shared {
             rates,
-            clock: Ticks::start(),
+            began: Instant::now(),
             open: AtomicU64::new(0),
             tenants: Mutex::new(Tenants {
                 buckets: HashMap::new(),
@@ -121,7 +114,7 @@ impl Budgets {
         } = self.shared.rates;
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         Budget {
-            own: self.bucket(connection, connection_burst),
+            own: Bucket::new(connection, connection_burst, self.shared.began.elapsed()),
             tenant: self.tenant(tenant),
             shared: Arc::clone(&self.shared),
         }
@@ -162,16 +155,11 @@ impl Budgets {
             ..
         } = self.shared.rates;
         let budget = Arc::new(TenantBudget {
-            bucket: self.bucket(rate, tenant_burst),
+            bucket: Bucket::new(rate, tenant_burst, self.shared.began.elapsed()),
             turn: Turn::default(),
         });
         tenants.buckets.insert(tenant, Arc::clone(&budget));
         budget
-    }
-
-    fn bucket(&self, a_second: NonZeroU32, burst: NonZeroU32) -> Bucket {
-        let quota = Quota::per_second(a_second).allow_burst(burst);
-        Bucket::direct_with_clock(quota, self.shared.clock)
     }
 }
 
@@ -181,8 +169,14 @@ impl Budget {
     /// # Errors
     /// 429 `rate_limited` with when to come again; nothing else has happened.
     pub fn take(&self, cost: NonZeroU32) -> Result<(), Problem> {
-        let wait = wait_for(&self.own, cost).or_else(|| wait_for(&self.tenant.bucket, cost));
-        let Some(wait) = wait else {
+        self.take_at(cost, Instant::now())
+    }
+
+    /// The same for what came at that moment.
+    pub(crate) fn take_at(&self, cost: NonZeroU32, now: Instant) -> Result<(), Problem> {
+        let now = now.saturating_duration_since(self.shared.began);
+        let own = self.own.take(cost, now);
+        let Err(wait) = own.and_then(|()| self.tenant.bucket.take(cost, now)) else {
             return Ok(());
         };
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -231,34 +225,6 @@ pub fn cost(operation: &Operation) -> NonZeroU32 {
     }
 }
 
-/// How long until there is enough; `None` where it was taken.
-fn wait_for(bucket: &Bucket, cost: NonZeroU32) -> Option<Duration> {
-    match bucket.check_n(cost) {
-        Ok(Ok(())) => None,
-        Ok(Err(not_yet)) => Some(not_yet.wait_time_from(bucket.clock().now())),
-        // The bucket never holds so much: whoever made it so small has forbidden this operation.
-        Err(_) => Some(NEVER),
-    }
-}
-
-/// Time since the buckets were made; it never goes back, and stands still where a test's does.
-#[derive(Debug, Clone, Copy)]
-struct Ticks(Instant);
-
-impl Ticks {
-    fn start() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Clock for Ticks {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
 const fn tokens(count: u32) -> NonZeroU32 {
     match NonZeroU32::new(count) {
         Some(tokens) => tokens,
@@ -300,9 +266,6 @@ pub const COST_MAX: u32 = CHECK.get() + AUDIT_TOKENS_MAX;
 /// second are what a connection at full blast can cost.
 const REST_MS_LEAST: u64 = 10;
 
-/// An operation that no bucket holds is asked for again in an hour, or by another configuration.
-const NEVER: Duration = Duration::from_secs(60 * 60);
-
 /// A restart of the daemon takes about as long.
 const RESTART_MS: u64 = 1_000;
 
@@ -318,6 +281,8 @@ const TENANTS_BEFORE_SWEEP: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use provost_protocol::Timestamp;
 
     use super::*;

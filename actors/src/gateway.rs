@@ -115,7 +115,7 @@ impl Gateway {
             let key = EntityKey::Runtime(peer.runtime);
             state = Arc::new(tenant.look(vec![key]).await.map_err(gone)?);
         }
-        let known = Known::seen(Kept { tenant, runtime }, state, peer)
+        let known = Known::seen((tenant, runtime), state, peer)
             .ok_or_else(|| gone(TenantError::NotFound))?;
         if known.caller.status == RuntimeStatus::Revoked {
             return Err(Problem::new(Code::RuntimeRevoked, "the runtime is revoked"));

@@ -14,6 +14,7 @@ mod younger;
 
 pub(crate) use self::{
     actor::{Fleet, RuntimeActor},
+    handle::Recorded,
     live::{Beat, Live},
 };
 pub use self::{

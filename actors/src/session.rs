@@ -10,13 +10,14 @@ mod opening;
 mod pace;
 mod requests;
 mod stream;
+mod taking;
 mod wake;
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use provost_kernel::session::{Effect, Ending, Input, Session};
 use provost_protocol::{
-    Code, ContractVersion, Problem, TenantId, Timestamp, codec,
+    Code, ContractVersion, Problem, TenantId, Timestamp,
     envelope::Source,
     sign::PeerIdentity,
     wire::{Answer, ClientMessage, DesiredState, Goodbye, Hello, Outcome, ServerMessage},
@@ -31,7 +32,8 @@ use self::{
     interests::Interests,
     pace::Pace,
     stream::{Came, FrameStream},
-    wake::{Event, Sources},
+    taking::Taken,
+    wake::{Event, Inbox, Sources},
 };
 use crate::{Gateway, Kept, Peer};
 
@@ -104,68 +106,34 @@ struct Opened {
     kept: Kept,
 }
 
-/// How much of what has come was taken in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    /// All of it.
-    All,
-    /// There may be more, for another turn.
-    Some,
-    /// Up to what ended the session.
-    Last(Ending),
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     async fn run(&mut self) -> Ending {
         loop {
             let taken = self.take_in().await;
-            self.stream.flush().await;
+            let at_once = self.stream.flush().await;
             if let Taken::Last(ending) = taken {
                 return ending;
             }
             if self.stream.is_broken() {
                 return Ending::Idle;
             }
-            let event = self.next(taken == Taken::Some).await;
+            let inbox = match taken {
+                Taken::All if at_once => Inbox::Empty,
+                Taken::All | Taken::Last(_) => Inbox::Unknown,
+                Taken::Some => Inbox::Held,
+            };
+            let event = self.next(inbox).await;
             if let Some(ending) = self.on_event(event).await {
                 return ending;
             }
         }
     }
 
-    /// Takes in the frames that are there, and those that have come meanwhile, for as long as its
-    /// turn lasts; what is answered at once waits to be written together.
-    async fn take_in(&mut self) -> Taken {
-        self.pace.turn().await;
-        while self.pace.rest().is_none() {
-            self.stream.set_limit(self.machine.frame_bytes_max());
-            let ending = match self.stream.next_frame() {
-                Err(()) => self.act(&Input::Garbage),
-                Ok(Some(frame)) => self.on_frame(&frame).await,
-                Ok(None) => match self.read_more().await {
-                    Some(Came::Bytes) => continue,
-                    Some(Came::End) => Some(Ending::Goodbye),
-                    None => return Taken::All,
-                },
-            };
-            if let Some(ending) = ending {
-                return Taken::Last(ending);
-            }
-            if self.pace.is_turn_over() {
-                break;
-            }
-            if self.stream.is_full() {
-                self.stream.flush().await;
-            }
-        }
-        Taken::Some
-    }
-
     async fn on_event(&mut self, event: Event) -> Option<Ending> {
         match event {
             Event::Read(Came::Bytes) => None,
             Event::Read(Came::End) => Some(Ending::Goodbye),
-            Event::Answer(answer) => self.on_answer(*answer),
+            Event::Answer(answer) => self.on_answer(*answer, self.now()),
             Event::Revised(tenant) => {
                 let span = self.span();
                 Box::pin(self.on_revised(tenant).instrument(span)).await
@@ -176,16 +144,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         }
     }
 
-    async fn on_frame(&mut self, frame: &[u8]) -> Option<Ending> {
-        match codec::decode::<ClientMessage>(frame) {
-            Err(_) => self.act(&Input::Garbage),
-            Ok(ClientMessage::Request(request)) => self.on_request(request),
+    async fn on_message(&mut self, message: ClientMessage) -> Option<Ending> {
+        match message {
+            ClientMessage::Request(request) => {
+                let came = self.moment();
+                self.on_request(request, came)
+            }
             // What is rare takes its room when it comes.
-            Ok(ClientMessage::Hello(hello)) => {
+            ClientMessage::Hello(hello) => {
                 let span = self.span();
                 Box::pin(self.on_hello(hello).instrument(span)).await
             }
-            Ok(ClientMessage::Confirm(confirm)) => {
+            ClientMessage::Confirm(confirm) => {
                 let ending = self.on_word();
                 if ending.is_none() {
                     let noted = self.gateway.confirm(&self.peer, confirm);
@@ -196,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 }
                 ending
             }
-            Ok(ClientMessage::Trusts(trusts)) => {
+            ClientMessage::Trusts(trusts) => {
                 let ending = self.on_word();
                 if ending.is_none() {
                     let noted = self.gateway.trusts(&self.peer, trusts);
@@ -207,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
                 }
                 ending
             }
-            Ok(ClientMessage::Goodbye(_)) => self.act(&Input::Goodbye),
+            ClientMessage::Goodbye(_) => self.act(&Input::Goodbye),
         }
     }
 
@@ -272,7 +242,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     }
 
     fn act(&mut self, input: &Input<'_>) -> Option<Ending> {
-        let effects = self.machine.handle(input, self.now());
+        self.act_at(input, self.now())
+    }
+
+    fn act_at(&mut self, input: &Input<'_>, now: Timestamp) -> Option<Ending> {
+        let effects = self.machine.handle(input, now);
         effects.into_iter().find_map(|effect| self.perform(effect))
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct Around<'a> {
 pub(crate) fn judge(
     tenant: Option<&Tenant>,
     around: &Around<'_>,
-    question: &Question,
+    question: &Question<'_>,
 ) -> Judgement {
     let facts = facts(tenant, around);
     let denied = |reason| Judgement {
@@ -126,7 +126,7 @@ impl Licensed<'_> {
 impl Grants for Licensed<'_> {
     fn grant(&self, feature: &Feature, runtime: Option<RuntimeId>) -> Option<Grant> {
         self.entitlement(feature, runtime).map(|entitled| Grant {
-            feature: entitled.feature.clone(),
+            of_resource: entitled.feature.resource().is_some(),
             runtime: entitled.runtime,
             limit: entitled.limit,
             time_window: entitled.time_window,
@@ -135,9 +135,9 @@ impl Grants for Licensed<'_> {
         })
     }
 
-    fn usage(&self, grant: &Grant, now: Timestamp) -> Usage {
+    fn usage(&self, feature: &Feature, grant: &Grant, now: Timestamp) -> Usage {
         let window = self
-            .entitlement(&grant.feature, grant.runtime)
+            .entitlement(feature, grant.runtime)
             .and_then(|entitled| entitled.window)
             .map(|(start, end)| Window { start, end })
             .filter(|window| now < window.end);

@@ -3,6 +3,8 @@
 //! The kernel asks it over a tenant's [`State`](crate::State), the connector over a license: the
 //! same facts give the same verdict. Statuses come first, then the entitlement that matches.
 
+use std::borrow::Cow;
+
 use provost_protocol::{
     RuntimeId, Timestamp,
     entity::{Feature, GrammarError, Limit, Mode, RuntimeStatus, TenantStatus, TimeWindow},
@@ -17,18 +19,19 @@ pub trait Grants {
     /// The entitlement of this feature for this runtime only, or for all.
     fn grant(&self, feature: &Feature, runtime: Option<RuntimeId>) -> Option<Grant>;
 
-    /// The window in which a unit taken `now` would be counted, and what is taken in it already.
-    fn usage(&self, grant: &Grant, now: Timestamp) -> Usage;
+    /// The window in which a unit of this feature taken `now` would be counted, and what is taken
+    /// in it already.
+    fn usage(&self, feature: &Feature, grant: &Grant, now: Timestamp) -> Usage;
 
     /// What an operator narrowed the runtime to; ended limits may be among them.
     fn narrowing(&self, runtime: RuntimeId) -> &[DesiredLimit];
 }
 
-/// One entitlement, as far as a verdict needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What one entitlement says of its feature, as far as a verdict needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// What.
-    pub feature: Feature,
+    /// Whether it is for one resource, and not for the feature as a whole.
+    pub of_resource: bool,
     /// For this runtime only; for all where absent.
     pub runtime: Option<RuntimeId>,
     /// How much.
@@ -91,9 +94,9 @@ pub enum Metering {
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct Question<'a> {
     /// What for, with its resource if it has one.
-    pub feature: Feature,
+    pub feature: Cow<'a, Feature>,
     /// Takes so many units from the quota.
     pub consume: Option<u64>,
 }
@@ -109,7 +112,7 @@ pub struct Judgement {
     pub overridden: Option<Reason>,
 }
 
-impl Question {
+impl Question<'_> {
     /// Builds a question from a feature and the resource of its context.
     ///
     /// # Errors
@@ -132,7 +135,10 @@ impl Question {
                 });
             }
         };
-        Ok(Self { feature, consume })
+        Ok(Self {
+            feature: Cow::Owned(feature),
+            consume,
+        })
     }
 }
 
@@ -145,7 +151,7 @@ impl Question {
 pub fn evaluate(
     facts: &CheckFacts,
     grants: &impl Grants,
-    question: &Question,
+    question: &Question<'_>,
     now: Timestamp,
 ) -> Judgement {
     if let Some(reason) = barred(facts, now) {
@@ -155,7 +161,7 @@ pub fn evaluate(
             overridden: None,
         };
     }
-    let Some(grant) = find(grants, &question.feature, facts.runtime) else {
+    let Some((feature, grant)) = find(grants, &question.feature, facts.runtime) else {
         return Judgement {
             verdict: Verdict::denied(Reason::NoEntitlement),
             matched: None,
@@ -163,7 +169,7 @@ pub fn evaluate(
         };
     };
     let grant = narrowed(grant, grants.narrowing(facts.runtime), question, now);
-    let usage = grants.usage(&grant, now);
+    let usage = grants.usage(&feature, &grant, now);
     if question.consume.is_some() && facts.metering == Metering::LeaseOnly {
         let limits = Some(limits(&grant, &usage, 0));
         let verdict = Verdict {
@@ -205,16 +211,23 @@ pub fn barred(facts: &CheckFacts, now: Timestamp) -> Option<Reason> {
 }
 
 /// The key with its resource, then without; for this runtime only before for all.
-fn find(grants: &impl Grants, feature: &Feature, runtime: RuntimeId) -> Option<Grant> {
+fn find<'a>(
+    grants: &impl Grants,
+    feature: &'a Feature,
+    runtime: RuntimeId,
+) -> Option<(Cow<'a, Feature>, Grant)> {
     let narrow_first = |feature: &Feature| {
         grants
             .grant(feature, Some(runtime))
             .or_else(|| grants.grant(feature, None))
     };
-    narrow_first(feature).or_else(|| {
-        feature.resource()?;
-        narrow_first(&feature.without_resource())
-    })
+    if let Some(grant) = narrow_first(feature) {
+        return Some((Cow::Borrowed(feature), grant));
+    }
+    feature.resource()?;
+    let whole = feature.without_resource();
+    let grant = narrow_first(&whole)?;
+    Some((Cow::Owned(whole), grant))
 }
 
 /// The entitlement under the directed limits that cover the question: those of the feature as a
@@ -222,7 +235,7 @@ fn find(grants: &impl Grants, feature: &Feature, runtime: RuntimeId) -> Option<G
 fn narrowed(
     mut grant: Grant,
     limits: &[DesiredLimit],
-    question: &Question,
+    question: &Question<'_>,
     now: Timestamp,
 ) -> Grant {
     let asked = &question.feature;

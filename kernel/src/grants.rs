@@ -132,8 +132,8 @@ impl Grants for State {
         self.entitlement(feature, runtime).map(Grant::from)
     }
 
-    fn usage(&self, grant: &Grant, now: Timestamp) -> Usage {
-        self.usage_of(&grant.feature, grant.runtime, grant.time_window, now)
+    fn usage(&self, feature: &Feature, grant: &Grant, now: Timestamp) -> Usage {
+        self.usage_of(feature, grant.runtime, grant.time_window, now)
     }
 
     fn narrowing(&self, runtime: RuntimeId) -> &[DesiredLimit] {
@@ -145,7 +145,7 @@ impl Grants for State {
 impl From<&Entitlement> for Grant {
     fn from(entitlement: &Entitlement) -> Self {
         Self {
-            feature: entitlement.feature.clone(),
+            of_resource: entitlement.feature.resource().is_some(),
             runtime: entitlement.runtime,
             limit: entitlement.limit,
             time_window: entitlement.time_window,

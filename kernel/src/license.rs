@@ -157,7 +157,7 @@ pub struct PlannedEntitlement {
 impl From<&PlannedEntitlement> for Grant {
     fn from(planned: &PlannedEntitlement) -> Self {
         Self {
-            feature: planned.feature.clone(),
+            of_resource: planned.feature.resource().is_some(),
             runtime: planned.runtime,
             limit: planned.limit,
             time_window: planned.time_window,

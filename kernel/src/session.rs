@@ -3,8 +3,11 @@
 //! `AwaitHello → Open → Draining → Closed`. Inputs are what was decoded, what was answered, and
 //! time; outputs say what the shell must do, in order.
 
+mod effects;
+
 use provost_protocol::{Code, ContractVersion, Timestamp, wire::IN_FLIGHT_MAX};
 
+pub use self::effects::{Effect, Effects, Ending};
 use crate::planted::planted;
 
 /// One live connection.
@@ -58,61 +61,6 @@ pub enum Input<'a> {
     Tick,
 }
 
-/// What the shell must do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Send Welcome.
-    Welcome {
-        /// The version spoken from here on.
-        version: ContractVersion,
-        /// The session's generation.
-        generation: u64,
-    },
-    /// Serve the request.
-    Serve {
-        /// The connector's number of it.
-        id: u64,
-    },
-    /// Answer the request with a refusal.
-    Refuse {
-        /// The connector's number of it.
-        id: u64,
-        /// Why.
-        code: Code,
-    },
-    /// Take in the confirmation.
-    Confirm,
-    /// Say that the kernel is about to close, and when to come back.
-    SayGoodbye,
-    /// Send the refusal of the whole connection.
-    Reject(Code),
-    /// Close the connection; nothing follows.
-    Close(Ending),
-}
-
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The connector said goodbye.
-    Goodbye,
-    /// Hello did not come in time.
-    HelloLate,
-    /// No version is spoken by both.
-    VersionUnknown,
-    /// Something came that may not come in this state.
-    Violation,
-    /// Nothing came for too long.
-    Idle,
-    /// A younger session of the same runtime took over.
-    Replaced,
-    /// The runtime was revoked.
-    Revoked,
-    /// The kernel stopped, and everything was answered.
-    Drained,
-    /// The kernel stopped, and answers were still missing.
-    DrainLate,
-}
-
 impl Session {
     /// Begins with the accepted connection. `generation` is one above the runtime's last.
     #[must_use]
@@ -127,12 +75,12 @@ impl Session {
     }
 
     /// Takes in what happened and says what to do, in order. After [`Effect::Close`] nothing more.
-    pub fn handle(&mut self, input: &Input<'_>, now: Timestamp) -> Vec<Effect> {
+    pub fn handle(&mut self, input: &Input<'_>, now: Timestamp) -> Effects {
         match self.stage {
             Stage::AwaitHello => self.awaiting(input, now),
             Stage::Open => self.open(input, now),
             Stage::Draining => self.draining(input, now),
-            Stage::Closed => Vec::new(),
+            Stage::Closed => Effects::NONE,
         }
     }
 
@@ -172,56 +120,56 @@ impl Session {
         }
     }
 
-    fn awaiting(&mut self, input: &Input<'_>, now: Timestamp) -> Vec<Effect> {
+    fn awaiting(&mut self, input: &Input<'_>, now: Timestamp) -> Effects {
         match input {
             Input::Hello(versions) => match ContractVersion::negotiate(versions) {
                 Some(version) => {
                     self.stage = Stage::Open;
                     self.deadline = now.plus_millis(self.idle_ms);
-                    vec![Effect::Welcome {
+                    Effects::one(Effect::Welcome {
                         version,
                         generation: self.generation,
-                    }]
+                    })
                 }
                 None => self.reject(Code::VersionUnknown, Ending::VersionUnknown),
             },
             Input::Request { id } if planted("session_accepts_before_hello") => {
-                vec![Effect::Serve { id: *id }]
+                Effects::one(Effect::Serve { id: *id })
             }
             Input::Request { .. } => self.reject(Code::Malformed, Ending::Violation),
             Input::Confirm | Input::Garbage => self.reject(Code::Malformed, Ending::Violation),
             Input::Goodbye => self.close(Ending::Goodbye),
-            Input::Answered => Vec::new(),
+            Input::Answered => Effects::NONE,
             Input::Drain => self.reject(Code::Draining, Ending::Drained),
             Input::Replaced => self.close(Ending::Replaced),
             Input::Revoked => self.reject(Code::RuntimeRevoked, Ending::Revoked),
             Input::Tick if now >= self.deadline => self.close(Ending::HelloLate),
-            Input::Tick => Vec::new(),
+            Input::Tick => Effects::NONE,
         }
     }
 
-    fn open(&mut self, input: &Input<'_>, now: Timestamp) -> Vec<Effect> {
+    fn open(&mut self, input: &Input<'_>, now: Timestamp) -> Effects {
         match input {
             Input::Request { id } => {
                 self.heard(now);
                 if self.in_flight >= IN_FLIGHT_MAX {
-                    return vec![Effect::Refuse {
+                    return Effects::one(Effect::Refuse {
                         id: *id,
                         code: Code::Overloaded,
-                    }];
+                    });
                 }
                 self.in_flight += 1;
-                vec![Effect::Serve { id: *id }]
+                Effects::one(Effect::Serve { id: *id })
             }
             Input::Confirm => {
                 self.heard(now);
-                vec![Effect::Confirm]
+                Effects::one(Effect::Confirm)
             }
             Input::Hello(_) | Input::Garbage => self.reject(Code::Malformed, Ending::Violation),
             Input::Goodbye => self.close(Ending::Goodbye),
             Input::Answered => {
                 self.in_flight = self.in_flight.saturating_sub(1);
-                Vec::new()
+                Effects::NONE
             }
             Input::Drain => {
                 if self.in_flight == 0 {
@@ -229,25 +177,25 @@ impl Session {
                 }
                 self.stage = Stage::Draining;
                 self.deadline = now.plus_millis(DRAIN_MS);
-                vec![Effect::SayGoodbye]
+                Effects::one(Effect::SayGoodbye)
             }
             Input::Replaced => self.close(Ending::Replaced),
             Input::Revoked => self.reject(Code::RuntimeRevoked, Ending::Revoked),
             Input::Tick if now >= self.deadline => self.close(Ending::Idle),
-            Input::Tick => Vec::new(),
+            Input::Tick => Effects::NONE,
         }
     }
 
-    fn draining(&mut self, input: &Input<'_>, now: Timestamp) -> Vec<Effect> {
+    fn draining(&mut self, input: &Input<'_>, now: Timestamp) -> Effects {
         match input {
             Input::Request { id } if planted("session_serves_while_draining") => {
-                vec![Effect::Serve { id: *id }]
+                Effects::one(Effect::Serve { id: *id })
             }
-            Input::Request { id } => vec![Effect::Refuse {
+            Input::Request { id } => Effects::one(Effect::Refuse {
                 id: *id,
                 code: Code::Draining,
-            }],
-            Input::Confirm => vec![Effect::Confirm],
+            }),
+            Input::Confirm => Effects::one(Effect::Confirm),
             Input::Hello(_) | Input::Garbage => self.reject(Code::Malformed, Ending::Violation),
             Input::Goodbye => self.close(Ending::Goodbye),
             Input::Answered => {
@@ -255,14 +203,14 @@ impl Session {
                 if self.in_flight == 0 {
                     self.close(Ending::Drained)
                 } else {
-                    Vec::new()
+                    Effects::NONE
                 }
             }
-            Input::Drain => Vec::new(),
+            Input::Drain => Effects::NONE,
             Input::Replaced => self.close(Ending::Replaced),
             Input::Revoked => self.reject(Code::RuntimeRevoked, Ending::Revoked),
             Input::Tick if now >= self.deadline => self.close(Ending::DrainLate),
-            Input::Tick => Vec::new(),
+            Input::Tick => Effects::NONE,
         }
     }
 
@@ -270,19 +218,19 @@ impl Session {
         self.deadline = self.deadline.max(now.plus_millis(self.idle_ms));
     }
 
-    fn close(&mut self, ending: Ending) -> Vec<Effect> {
+    fn close(&mut self, ending: Ending) -> Effects {
         self.stage = Stage::Closed;
-        vec![Effect::Close(ending)]
+        Effects::one(Effect::Close(ending))
     }
 
-    fn reject(&mut self, code: Code, ending: Ending) -> Vec<Effect> {
+    fn reject(&mut self, code: Code, ending: Ending) -> Effects {
         self.stage = Stage::Closed;
-        vec![Effect::Reject(code), Effect::Close(ending)]
+        Effects::two(Effect::Reject(code), Effect::Close(ending))
     }
 
-    fn say_goodbye_and_close(&mut self) -> Vec<Effect> {
+    fn say_goodbye_and_close(&mut self) -> Effects {
         self.stage = Stage::Closed;
-        vec![Effect::SayGoodbye, Effect::Close(Ending::Drained)]
+        Effects::two(Effect::SayGoodbye, Effect::Close(Ending::Drained))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod certificate;
 mod directives;
+mod feature_key;
 mod history;
 mod key;
 mod record;
@@ -20,6 +21,7 @@ use provost_protocol::{
     event::Subject,
 };
 
+use self::feature_key::FeatureKey;
 pub use self::{
     certificate::{CertificatesRecord, HeldCertificate, LastAnswer},
     directives::{CopiesRecord, DirectivesRecord, Killed},
@@ -163,8 +165,8 @@ impl State {
         feature: &Feature,
         runtime: Option<RuntimeId>,
     ) -> Option<&Entitlement> {
-        let Entity::Entitlement(record) = self.get(&EntityKey::entitlement(feature, runtime))?
-        else {
+        let key = FeatureKey::Entitlement(feature, runtime);
+        let Entity::Entitlement(record) = &**self.entities.get(&key)? else {
             return None;
         };
         Some(record)
@@ -173,7 +175,8 @@ impl State {
     /// The counter of one entitlement; absent before its first use.
     #[must_use]
     pub fn counter(&self, feature: &Feature, runtime: Option<RuntimeId>) -> Option<&Counter> {
-        let Entity::Counter(record) = self.get(&EntityKey::counter(feature, runtime))? else {
+        let key = FeatureKey::Counter(feature, runtime);
+        let Entity::Counter(record) = &**self.entities.get(&key)? else {
             return None;
         };
         Some(record)

@@ -4,129 +4,187 @@
 //! Judged as every other call is, anew and from the committed state. Whatever has to be loaded,
 //! decided, recorded or refused is left to [`Gateway::call`].
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    sync::{Arc, Weak},
+};
 
 use provost_kernel::{
     Caller, State,
-    check::{Question, evaluate},
+    check::{CheckFacts, Question, evaluate},
     desired::{Surroundings, desired_state},
-    state::RuntimeRecord,
 };
 use provost_protocol::{
-    TenantId,
+    TenantId, Timestamp,
     entity::{DeploymentMode, RuntimeStatus},
+    sign::PeerIdentity,
     wire::{Check, Heartbeat, Operation, Outcome, Request},
 };
 
 use super::{Gateway, Kept, Peer, heartbeat::check_metrics, peer::caller};
-use crate::runtime::Beat;
+use crate::{
+    RuntimeHandle,
+    runtime::{Beat, Recorded},
+};
+
+/// A caller as a state of its own tenant shows it. Whatever changes is another state: this one is
+/// recognised, and what was read from it is read once.
+#[derive(Debug, Clone)]
+pub(super) struct Glance {
+    /// Held so weakly that the state itself goes when another takes its place.
+    state: Weak<State>,
+    caller: Caller,
+    /// What a check for its own tenant depends on.
+    facts: CheckFacts,
+    recorded: Recorded,
+    deployment_mode: DeploymentMode,
+}
 
 /// Who calls, and from which states it is answered.
 struct Seen<'a> {
     peer: &'a Peer,
-    kept: &'a Kept,
+    runtime: &'a RuntimeHandle,
     own: &'a State,
-    record: &'a RuntimeRecord,
-    caller: Caller,
-    /// The tenant acted for.
-    acted: &'a State,
+    glance: &'a Glance,
+    /// The tenant acted for, where it is not the caller's own.
+    other: Option<Arc<State>>,
+}
+
+impl Glance {
+    /// What `state` shows now, read anew only where it is another one than last time.
+    fn renewed<'a>(
+        held: &'a mut Option<Self>,
+        state: &Arc<State>,
+        peer: &PeerIdentity,
+    ) -> Option<&'a Self> {
+        let same = |glance: &Self| glance.state.as_ptr() == Arc::as_ptr(state);
+        if !held.as_ref().is_some_and(same) {
+            *held = Self::of(state, peer);
+        }
+        held.as_ref()
+    }
+
+    fn of(state: &Arc<State>, peer: &PeerIdentity) -> Option<Self> {
+        let (caller, record) = caller(state, peer)?;
+        Some(Self {
+            state: Arc::downgrade(state),
+            caller,
+            facts: state.check_facts(&caller).ok()?,
+            recorded: Recorded {
+                status: record.status,
+                health: record.health,
+                lost: record.lost,
+            },
+            deployment_mode: record.deployment_mode,
+        })
+    }
 }
 
 impl Gateway {
     /// Answers at once what can be; `None` where [`call`](Self::call) is to be asked, with nothing
-    /// changed.
+    /// changed. `now` is when the request came.
     #[must_use]
-    pub fn at_once(&self, peer: &Peer, kept: &Kept, request: &mut Request) -> Option<Outcome> {
+    pub fn at_once(
+        &self,
+        peer: &Peer,
+        kept: &mut Kept,
+        request: &mut Request,
+        now: Timestamp,
+    ) -> Option<Outcome> {
         if !is_light(&request.operation) {
             return None;
         }
-        let house = self.directory.house();
-        let standing = house.standing.check(&peer.identity, house.clock.now());
+        let standing = self.directory.house().standing.check(&peer.identity, now);
         if standing.is_err() || !kept.tenant.is_served() {
             return None;
         }
-        let own = kept.tenant.view();
-        let (caller, record) = caller(&own, &peer.identity)?;
-        if record.status == RuntimeStatus::Revoked {
+        let own = kept.tenant.glance();
+        let glance = Glance::renewed(&mut kept.glance, &own, &peer.identity)?;
+        if glance.recorded.status == RuntimeStatus::Revoked {
             return None;
         }
-        let others = self.other(&caller, record, request.tenant)?;
         let seen = Seen {
             peer,
-            kept,
+            runtime: &kept.runtime,
             own: &own,
-            record,
-            caller,
-            acted: others.as_deref().unwrap_or(&own),
+            glance,
+            other: self.other(glance, request.tenant)?,
         };
         match &mut request.operation {
-            Operation::Check(check) => self.check_at_once(&seen, check),
-            Operation::Heartbeat(beat) => self.beat_at_once(&seen, beat),
+            Operation::Check(check) => self.check_at_once(&seen, check, now),
+            Operation::Heartbeat(beat) => self.beat_at_once(&seen, beat, now),
             _ => None,
         }
     }
 
     /// The state of a tenant that is not the caller's own: `None` where it is not in memory, or the
     /// caller may not act for it; `Some(None)` for its own.
-    fn other(
-        &self,
-        caller: &Caller,
-        record: &RuntimeRecord,
-        tenant: TenantId,
-    ) -> Option<Option<Arc<State>>> {
-        if tenant == caller.tenant {
+    fn other(&self, glance: &Glance, tenant: TenantId) -> Option<Option<Arc<State>>> {
+        if tenant == glance.caller.tenant {
             return Some(None);
         }
-        if record.deployment_mode != DeploymentMode::Shared {
+        if glance.deployment_mode != DeploymentMode::Shared {
             return None;
         }
         self.directory.view_of(tenant).map(Some)
     }
 
-    fn check_at_once(&self, seen: &Seen<'_>, check: &Check) -> Option<Outcome> {
-        let facts = seen.acted.check_facts(&seen.caller).ok()?;
-        let now = self.directory.house().clock.now();
+    fn check_at_once(&self, seen: &Seen<'_>, check: &Check, now: Timestamp) -> Option<Outcome> {
+        let acted = seen.acted();
+        let facts = match &seen.other {
+            None => seen.glance.facts,
+            Some(other) => other.check_facts(&seen.glance.caller).ok()?,
+        };
         let question = Question {
-            feature: check.feature.clone(),
+            feature: Cow::Borrowed(&check.feature),
             consume: None,
         };
-        let judgement = evaluate(&facts, seen.acted, &question, now);
+        let judgement = evaluate(&facts, acted, &question, now);
         if let Some(reason) = judgement.overridden {
-            let (tenant, runtime) = (seen.acted.tenant_id(), seen.caller.runtime);
-            if self
-                .throttle
-                .is_due(&(tenant, runtime, question.feature, reason), now)
-            {
+            let (tenant, runtime) = (acted.tenant_id(), facts.runtime);
+            let shadowed = (tenant, runtime, check.feature.clone(), reason);
+            if self.throttle.is_due(&shadowed, now) {
                 return None;
             }
         }
         Some(Outcome::Checked(judgement.verdict))
     }
 
-    fn beat_at_once(&self, seen: &Seen<'_>, beat: &mut Heartbeat) -> Option<Outcome> {
+    fn beat_at_once(
+        &self,
+        seen: &Seen<'_>,
+        beat: &mut Heartbeat,
+        now: Timestamp,
+    ) -> Option<Outcome> {
         check_metrics(&beat.metrics).ok()?;
         let house = self.directory.house();
+        let caller = &seen.glance.caller;
         let rhythm = self.rhythm(seen.own).spread(house.random.seed());
         let surroundings = Surroundings {
             trust_bundle: house.trust_bundle.id(),
             heartbeat_interval_ms: rhythm.interval_ms,
         };
-        let desired = desired_state(seen.acted, &seen.caller, &surroundings).ok()?;
+        let desired = desired_state(seen.acted(), caller, &surroundings).ok()?;
         let mut taken = Beat {
             health: beat.health,
             metrics: std::mem::take(&mut beat.metrics),
             address: seen.peer.address,
         };
-        let now = house.clock.now();
         let answer = seen
-            .kept
             .runtime
-            .beat_at_once(&mut taken, seen.record, rhythm, now);
+            .beat_at_once(&mut taken, seen.glance.recorded, rhythm, now);
         let Some(answer) = answer else {
             beat.metrics = taken.metrics;
             return None;
         };
-        Some(self.beat_taken(&seen.caller, answer, desired))
+        Some(self.beat_taken(caller, answer, desired))
+    }
+}
+
+impl Seen<'_> {
+    /// The tenant acted for.
+    fn acted(&self) -> &State {
+        self.other.as_deref().unwrap_or(self.own)
     }
 }
 

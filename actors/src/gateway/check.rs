@@ -1,5 +1,7 @@
 //! May the runtime execute? From the view where nothing is taken, through the log where it is.
 
+use std::borrow::Cow;
+
 use provost_kernel::{
     Command,
     check::{Judgement, Question, evaluate},
@@ -33,7 +35,7 @@ impl Gateway {
             .map_err(|rejection| TenantError::from(rejection).problem())?;
         let now = self.directory.house().clock.now();
         let question = Question {
-            feature: check.feature,
+            feature: Cow::Owned(check.feature),
             consume: None,
         };
         let judgement = evaluate(&facts, &*view, &question, now);

@@ -11,6 +11,7 @@ use provost_protocol::{
     wire::WirePolicies,
 };
 
+use super::at_once::Glance;
 use crate::{Meta, RuntimeHandle, TenantHandle};
 
 /// Who calls, and how.
@@ -62,11 +63,13 @@ pub struct Known {
     pub(crate) caller: Caller,
 }
 
-/// What a session keeps of a caller from one request to the next: handles, never what was seen.
+/// What is kept of a caller from one request to the next: handles, and what was last seen, which
+/// serves for as long as nothing has changed.
 #[derive(Debug, Clone)]
 pub struct Kept {
     pub(crate) tenant: TenantHandle,
     pub(crate) runtime: RuntimeHandle,
+    pub(super) glance: Option<Glance>,
 }
 
 impl Peer {
@@ -84,8 +87,11 @@ impl Peer {
 
 impl Known {
     /// Judges the runtime by a state of its tenant; `None` where it holds no such runtime.
-    pub(super) fn seen(kept: Kept, state: Arc<State>, peer: &PeerIdentity) -> Option<Self> {
-        let Kept { tenant, runtime } = kept;
+    pub(super) fn seen(
+        (tenant, runtime): (TenantHandle, RuntimeHandle),
+        state: Arc<State>,
+        peer: &PeerIdentity,
+    ) -> Option<Self> {
         let (caller, _) = caller(&state, peer)?;
         Some(Self {
             tenant,
@@ -108,6 +114,7 @@ impl Known {
         Kept {
             tenant: self.tenant.clone(),
             runtime: self.runtime.clone(),
+            glance: None,
         }
     }
 

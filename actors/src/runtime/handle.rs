@@ -2,8 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use provost_kernel::{liveness::Rhythm, state::RuntimeRecord};
-use provost_protocol::{Timestamp, entity::RuntimeStatus};
+use provost_kernel::liveness::Rhythm;
+use provost_protocol::{
+    Timestamp,
+    entity::{self, RuntimeStatus},
+};
 
 use super::{
     actor::{CloseSession, OpenSession, RuntimeActor, TakeBeat, Tick},
@@ -28,6 +31,14 @@ pub struct BeatAnswer {
     pub status: RuntimeStatus,
     /// How often to beat, and how long silence is borne.
     pub rhythm: Rhythm,
+}
+
+/// What a runtime's record says, as far as a beat could change it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recorded {
+    pub(crate) status: RuntimeStatus,
+    pub(crate) health: entity::Health,
+    pub(crate) lost: bool,
 }
 
 /// A session is to be opened.
@@ -79,7 +90,7 @@ impl RuntimeHandle {
     pub(crate) fn beat_at_once(
         &self,
         beat: &mut Beat,
-        seen: &RuntimeRecord,
+        seen: Recorded,
         rhythm: Rhythm,
         now: Timestamp,
     ) -> Option<BeatAnswer> {

@@ -33,9 +33,9 @@ impl Pace {
     }
 
     /// Takes the price of what was asked; beyond the budget, reading rests.
-    pub(super) fn admit(&mut self, operation: &Operation) -> Result<(), Problem> {
-        let taken = self.take(cost(operation));
-        if taken.is_err() && matches!(operation, Operation::Heartbeat(_)) && self.may_beat() {
+    pub(super) fn admit(&mut self, operation: &Operation, now: Instant) -> Result<(), Problem> {
+        let taken = self.take(cost(operation), now);
+        if taken.is_err() && matches!(operation, Operation::Heartbeat(_)) && self.may_beat(now) {
             return Ok(());
         }
         taken
@@ -44,11 +44,10 @@ impl Pace {
     /// Takes the price of a word that has no answer: beyond the budget it is what makes reading
     /// rest.
     pub(super) fn hear(&mut self) {
-        let _ = self.take(CHECK);
+        let _ = self.take(CHECK, Instant::now());
     }
 
-    fn may_beat(&mut self) -> bool {
-        let now = Instant::now();
+    fn may_beat(&mut self, now: Instant) -> bool {
         let lately = |at: Instant| now.duration_since(at) < BEAT_BEYOND_EVERY;
         if self.beyond.is_some_and(lately) {
             return false;
@@ -57,11 +56,11 @@ impl Pace {
         true
     }
 
-    fn take(&mut self, cost: NonZeroU32) -> Result<(), Problem> {
-        let taken = self.budget.take(cost);
+    fn take(&mut self, cost: NonZeroU32, now: Instant) -> Result<(), Problem> {
+        let taken = self.budget.take_at(cost, now);
         if let Err(problem) = &taken {
             let rest = Duration::from_millis(problem.retry_after_ms.unwrap_or_default());
-            self.rests_until = Some(Instant::now() + rest.min(REST_MAX));
+            self.rests_until = Some(now + rest.min(REST_MAX));
         }
         taken
     }

@@ -6,20 +6,20 @@ use std::{panic::AssertUnwindSafe, rc::Rc};
 use futures_util::FutureExt;
 use provost_kernel::{
     liveness::grace_ms,
-    session::{Effect, Ending, Input},
+    session::{Effect, Effects, Ending, Input},
 };
 use provost_protocol::{
-    Code, Problem,
+    Code, Problem, Timestamp,
     wire::{Answer, Outcome, Request, ServerMessage},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Life;
+use super::{Life, taking::Moment};
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
-    pub(super) fn on_request(&mut self, mut request: Request) -> Option<Ending> {
+    pub(super) fn on_request(&mut self, mut request: Request, came: Moment) -> Option<Ending> {
         // Before any mailbox. No budget is used up before Hello: a request out of turn stays one.
-        if let Err(problem) = self.pace.admit(&request.operation) {
+        if let Err(problem) = self.pace.admit(&request.operation, came.instant) {
             let outcome = Outcome::Refused(problem.correlated(request.correlation_id));
             let id = request.id;
             self.stream
@@ -27,15 +27,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             return None;
         }
         let id = request.id;
-        let effects = self.machine.handle(&Input::Request { id }, self.now());
-        if effects.as_slice() != [Effect::Serve { id }] {
+        let effects = self.machine.handle(&Input::Request { id }, came.time);
+        if effects != Effects::one(Effect::Serve { id }) {
             return effects.into_iter().find_map(|effect| self.perform(effect));
         }
         if let Some(interests) = &mut self.interests {
             interests.want(request.tenant);
         }
-        match self.answer_at_once(&mut request) {
-            Some(outcome) => self.on_answer(Answer { id, outcome }),
+        match self.answer_at_once(&mut request, came.time) {
+            Some(outcome) => self.on_answer(Answer { id, outcome }, came.time),
             None => {
                 self.ask(request);
                 None
@@ -44,25 +44,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     }
 
     /// An answer is ready: it waits to be written with others.
-    pub(super) fn on_answer(&mut self, answer: Answer) -> Option<Ending> {
+    pub(super) fn on_answer(&mut self, answer: Answer, now: Timestamp) -> Option<Ending> {
         // Who was told to beat later is borne for longer.
         if let Outcome::Beat(beat) = &answer.outcome {
             let grace_ms = grace_ms(beat.heartbeat_interval_ms);
-            self.machine.set_grace(grace_ms, self.now());
+            self.machine.set_grace(grace_ms, now);
         }
         let over = ends_the_session(&answer);
         self.stream.push(&ServerMessage::Answer(answer));
-        self.act(if over {
-            &Input::Revoked
+        let input = if over {
+            Input::Revoked
         } else {
-            &Input::Answered
-        })
+            Input::Answered
+        };
+        self.act_at(&input, now)
     }
 
-    fn answer_at_once(&self, request: &mut Request) -> Option<Outcome> {
-        let kept = &self.opened.as_ref()?.kept;
+    fn answer_at_once(&mut self, request: &mut Request, now: Timestamp) -> Option<Outcome> {
+        let (gateway, peer) = (&self.gateway, &*self.peer);
+        let kept = &mut self.opened.as_mut()?.kept;
         // A call that fails is its own: whatever panicked is asked again beside the session.
-        let answer = || self.gateway.at_once(&self.peer, kept, request);
+        let answer = || gateway.at_once(peer, kept, request, now);
         std::panic::catch_unwind(AssertUnwindSafe(answer)).ok()?
     }
 

@@ -83,6 +83,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
         if self.broken {
             return;
         }
+        if self.out.capacity() == 0 {
+            self.out.reserve(OUT_BYTES_FIRST);
+        }
         if codec::encode_frame_into(&mut self.out, message).is_err() {
             self.broken = true;
             self.faulty = true;
@@ -94,10 +97,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
         self.out.len() >= OUT_BYTES
     }
 
-    /// Writes all that waits; a peer that takes none of it for too long breaks the session.
-    pub(super) async fn flush(&mut self) {
+    /// Writes all that waits; a peer that takes none of it for too long breaks the session. Says
+    /// whether it was written without waiting for the peer.
+    pub(super) async fn flush(&mut self) -> bool {
         if self.out.is_empty() || self.broken {
-            return;
+            return true;
         }
         // Hardly ever needed, and a timer for each write costs more than the write's own work.
         let mut stalled: Option<Pin<Box<Sleep>>> = None;
@@ -115,6 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
         self.broken = outcome.await.is_err();
         self.out = Vec::new();
         self.written = 0;
+        stalled.is_none()
     }
 
     /// Whether nothing can be sent any more.
@@ -151,6 +156,9 @@ const READ_BYTES: usize = 16 * 1024;
 /// What one write holds at most, and one answer more: beyond a few TLS records nothing is saved by
 /// waiting for more.
 const OUT_BYTES: usize = 64 * 1024;
+
+/// Room for the answer to a heartbeat, or for a dozen verdicts.
+const OUT_BYTES_FIRST: usize = 512;
 
 /// A peer that takes nothing for ten seconds is gone, or means harm.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);

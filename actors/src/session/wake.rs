@@ -31,6 +31,17 @@ pub(super) enum Event {
     Tick,
 }
 
+/// What is known of the stream when a wait begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inbox {
+    /// There may be more of it in memory.
+    Held,
+    /// Nothing: it was looked at since the session last waited, and wakes it.
+    Empty,
+    /// It has to be looked at.
+    Unknown,
+}
+
 /// All that wakes a session but its stream.
 pub(super) struct Sources {
     /// Gone once it has come: the kernel's stop is told once.
@@ -155,22 +166,33 @@ impl Alarm {
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     /// Waits for the next event; for none that comes by the stream where there is more of it in
     /// memory.
-    pub(super) async fn next(&mut self, has_more: bool) -> Event {
+    pub(super) async fn next(&mut self, inbox: Inbox) -> Event {
         let rest = self.pace.rest();
-        let now = self.now();
         let deadline = self.machine.deadline().unwrap_or(Timestamp::MAX);
         let wanted = rest.map_or(deadline, |rest| {
-            deadline.min(now.plus_millis(crate::clock::millis(rest).max(1)))
+            let rest_ms = crate::clock::millis(rest).max(1);
+            deadline.min(self.now().plus_millis(rest_ms))
         });
+        let mut woken = false;
         poll_fn(|cx| {
+            // Whoever is woken is so by its stream, mostly; all others were looked at when the wait
+            // began, and are again when the next one does.
+            let woken = std::mem::replace(&mut woken, true);
+            if woken
+                && rest.is_none()
+                && let Poll::Ready(came) = self.stream.poll_read(cx)
+            {
+                return Poll::Ready(Event::Read(came));
+            }
+            let looked = woken || inbox == Inbox::Empty;
             if let Some(event) = self.sources.poll(cx) {
                 return Poll::Ready(event);
             }
             if let Poll::Ready(tenant) = revised(&mut self.interests, cx) {
                 return Poll::Ready(Event::Revised(tenant));
             }
-            if rest.is_none() {
-                if has_more {
+            if !looked && rest.is_none() {
+                if inbox == Inbox::Held {
                     return Poll::Ready(Event::Read(Came::Bytes));
                 }
                 if let Poll::Ready(came) = self.stream.poll_read(cx) {

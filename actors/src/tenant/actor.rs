@@ -78,6 +78,10 @@ impl Published {
         self.view.load_full()
     }
 
+    pub(super) fn glance(&self) -> arc_swap::Guard<Arc<State>> {
+        self.view.load()
+    }
+
     pub(super) fn revisions(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }

@@ -52,6 +52,11 @@ impl TenantHandle {
         self.published.view()
     }
 
+    /// The same to look at only, without holding it: for less than a turn.
+    pub(crate) fn glance(&self) -> arc_swap::Guard<Arc<State>> {
+        self.published.glance()
+    }
+
     /// The desired-state revision as a value that can be watched; keeps the tenant awake.
     #[must_use]
     pub fn revisions(&self) -> watch::Receiver<u64> {

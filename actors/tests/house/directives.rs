@@ -6,7 +6,7 @@ use provost_protocol::{
     RuntimeId,
     entity::{DeploymentMode, Limit},
     verdict::Reason,
-    wire::{ClientMessage, Confirm, Outcome},
+    wire::{ClientMessage, Confirm, Outcome, ServerMessage},
 };
 
 use super::{
@@ -56,6 +56,47 @@ async fn a_kill_comes_down_the_stream_denies_every_check_and_is_confirmed() {
             .await
             .unwrap();
         assert!(restarted.check(&peer, tenant).await.unwrap().allowed);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_check_of_one_session_is_judged_by_what_is_so_when_it_comes() {
+    local(async {
+        let world = World::new();
+        let tenant = world.tenant(1, None).await;
+        let peer = world.runtime(tenant, 5, DeploymentMode::OnPrem).await;
+        let mut client = Client::connect(&world, &peer, 64 * 1024);
+        client.welcome().await;
+        let (runtime, reason) = (peer.identity.runtime, String::new());
+        let suspended = Command::SuspendTenant {
+            reason: reason.clone(),
+        };
+        let resumed = Command::ResumeTenant {
+            reason: reason.clone(),
+        };
+        let runtime_suspended = Command::SuspendRuntime { runtime, reason };
+        let steps = [
+            (grant("seats", Limit::Quota(10)), Reason::Entitled),
+            (suspended, Reason::TenantSuspended),
+            (resumed, Reason::Entitled),
+            (kill(runtime), Reason::Killed),
+            (resume(runtime), Reason::Entitled),
+            (grant("seats", Limit::Flag(false)), Reason::FeatureOff),
+            (runtime_suspended, Reason::RuntimeSuspended),
+        ];
+        for (id, (command, expected)) in (1..).zip(steps) {
+            world.execute(tenant, command).await.unwrap();
+            client.ask(id, tenant, check("seats", None, None)).await;
+            let verdict = loop {
+                match client.receive().await {
+                    Some(ServerMessage::Answer(answer)) => break checked(answer.outcome),
+                    Some(ServerMessage::Directive(_)) => {}
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(verdict.reason, expected);
+        }
     })
     .await;
 }

@@ -1,4 +1,6 @@
 use proptest::prelude::*;
+use std::borrow::Cow;
+
 use provost_kernel::{
     At, Caller, Command, State, apply,
     check::Metering,
@@ -171,7 +173,10 @@ proptest! {
         facts.tenant_status = wanted.tenant_status;
         facts.runtime_tenant_status = wanted.tenant_status;
         facts.metering = Metering::LeaseOnly;
-        let question = Question { feature, consume };
+        let question = Question {
+            feature: Cow::Owned(feature),
+            consume,
+        };
         let there = evaluate(&facts, &state, &question, at);
         let here = judge(Some(&tenant), &around(&tenant, at), &question);
         prop_assert_eq!(here.verdict, there.verdict);
@@ -184,7 +189,7 @@ fn statuses_come_first_then_the_license_then_the_entitlement() {
     let at = Timestamp::from_millis;
     let license = || document(at(0), 1_000, 1_000);
     let question = Question {
-        feature: "report_export".parse().unwrap(),
+        feature: Cow::Owned("report_export".parse().unwrap()),
         consume: None,
     };
     let mut killed = desired(2);
@@ -222,7 +227,7 @@ fn a_limit_of_the_desired_state_only_narrows_and_only_for_a_while() {
     }];
     let tenant = held(license, wanted);
     let question = Question {
-        feature,
+        feature: Cow::Owned(feature),
         consume: None,
     };
     let reason = |now| {

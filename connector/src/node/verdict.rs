@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) tenant: TenantId,
-    pub(crate) question: Question,
+    pub(crate) question: Question<'static>,
     pub(crate) idempotency: Option<RequestId>,
     pub(crate) correlation: CorrelationId,
 }
@@ -127,7 +127,7 @@ impl Node {
         let consume = asked.question.consume;
         let fresh = || RequestId::from_parts(self.core.floor.local(), chance());
         let check = Check {
-            feature: asked.question.feature.clone(),
+            feature: asked.question.feature.clone().into_owned(),
             consume,
             idempotency: consume.map(|_| asked.idempotency.unwrap_or_else(fresh)),
         };

@@ -146,7 +146,7 @@ pub(super) fn issue_license(state: &State, issue: &IssueLicense) -> Result<Vec<E
 impl From<&Grant> for check::Grant {
     fn from(grant: &Grant) -> Self {
         Self {
-            feature: grant.feature.clone(),
+            of_resource: grant.feature.resource().is_some(),
             runtime: grant.runtime,
             limit: grant.limit,
             time_window: grant.time_window,

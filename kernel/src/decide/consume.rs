@@ -1,5 +1,7 @@
 //! Taking from quotas, and what is answered.
 
+use std::borrow::Cow;
+
 use provost_protocol::{
     Timestamp,
     entity::{Mode, QUOTA_MAX, RuntimeStatus},
@@ -37,7 +39,7 @@ pub(super) fn consume(
         return Err(Rejection::RuntimeRevoked);
     }
     let question = Question {
-        feature: consume.feature.clone(),
+        feature: Cow::Borrowed(&consume.feature),
         consume: Some(consume.amount),
     };
     let judgement = evaluate(&facts, state, &question, now);
@@ -136,7 +138,11 @@ fn outcome(consume: &Consume, judgement: &Judgement) -> Event {
         return QuotaConsumed {
             runtime: consume.caller.runtime,
             feature: consume.feature.clone(),
-            granted: grant.feature.clone(),
+            granted: if grant.of_resource {
+                consume.feature.clone()
+            } else {
+                consume.feature.without_resource()
+            },
             granted_runtime: grant.runtime,
             amount: consume.amount,
             used: usage.used.saturating_add(consume.amount),

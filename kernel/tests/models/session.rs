@@ -196,7 +196,7 @@ impl StateMachineTest for Machine {
             Step::Revoked => Input::Revoked,
             Step::Wait(_) => Input::Tick,
         };
-        let effects = session.handle(&input, now);
+        let effects: Vec<Effect> = session.handle(&input, now).into_iter().collect();
         assert_eq!(effects, naive.expected, "{input:?}");
         if is_wait {
             assert_eq!(

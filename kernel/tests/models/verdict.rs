@@ -36,8 +36,8 @@ impl Grants for License {
         self.row(feature, runtime).map(Grant::from)
     }
 
-    fn usage(&self, grant: &Grant, _now: Timestamp) -> Usage {
-        let row = self.row(&grant.feature, grant.runtime).unwrap();
+    fn usage(&self, feature: &Feature, grant: &Grant, _now: Timestamp) -> Usage {
+        let row = self.row(feature, grant.runtime).unwrap();
         let window = row.window.unwrap_or(Window::FOREVER);
         Usage {
             window,

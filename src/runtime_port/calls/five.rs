@@ -108,7 +108,7 @@ impl Asked {
         )
         .map_err(|error| Problem::new(Code::Invalid, error.to_string()))?;
         let check = wire::Check {
-            feature: question.feature,
+            feature: question.feature.into_owned(),
             consume: question.consume,
             idempotency: self.headers.idempotency,
         };
