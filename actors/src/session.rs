@@ -2,8 +2,8 @@
 //!
 //! What may be said when is decided by [`provost_kernel::session::Session`]; here are the stream,
 //! the deadlines and the answers under way. A session lives on its tenant's arbiter, over whatever
-//! stream it is given, and ends as a whole: nothing of it survives. Most wait most of the time: what
-//! is rare is made when it comes, and does not wait with them.
+//! stream it is given, and ends as a whole: nothing of it survives. Most wait most of the time:
+//! what is rare is made when it comes, and does not wait with them.
 
 mod interests;
 mod opening;

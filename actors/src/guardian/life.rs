@@ -49,7 +49,7 @@ where
 
     /// Gives the actor one life after the other until it is down for good.
     ///
-    /// Boxed: what a future is made from takes its room twice, as an argument and as what it became.
+    /// Boxed: what a future is made from takes its room twice, as argument and as what it became.
     pub(super) async fn run(mut self: Box<Self>) {
         loop {
             let (cause, why) = match self.live().await {
