@@ -4,6 +4,10 @@
 //! bounded, no single address fills it, and a few handshakes at a time are worked on, each giving
 //! way to everything else on its thread after each step. Whoever finds no place is reset at once,
 //! for before TLS nothing can be said; it costs the kernel a few microseconds, and is counted.
+//!
+//! Few stand in line for their first step at a time, so that what has begun is ended before many
+//! others begin: a fleet that comes back would otherwise be at all of its handshakes at once, and
+//! the memory they take would stay behind as holes.
 
 use std::{
     collections::HashMap,
@@ -25,6 +29,8 @@ use tokio::{
 #[derive(Debug, Clone)]
 pub(super) struct Door {
     queue: Arc<Semaphore>,
+    /// For a place in the line for a turn, of those who have not begun.
+    starts: Arc<Semaphore>,
     turns: Arc<Semaphore>,
     shares: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
@@ -68,6 +74,7 @@ impl Door {
     pub(super) fn new(cores: NonZeroUsize) -> Self {
         Self {
             queue: Arc::new(Semaphore::new(QUEUE_MAX)),
+            starts: Arc::new(Semaphore::new(cores.get().saturating_mul(STARTS_A_CORE))),
             turns: Arc::new(Semaphore::new(cores.get().saturating_mul(TURNS_A_CORE))),
             shares: Arc::default(),
         }
@@ -94,7 +101,12 @@ impl Door {
 
     /// Waits for the first turn. Whoever waits holds nothing but its socket.
     pub(super) async fn turn(&self) -> Result<Turn, Crowd> {
-        let first = timeout(TURN_WITHIN, Arc::clone(&self.turns).acquire_owned()).await;
+        let first = async {
+            // Nobody closes it; given back with the first turn.
+            let _start = self.starts.acquire().await;
+            Arc::clone(&self.turns).acquire_owned().await
+        };
+        let first = timeout(TURN_WITHIN, first).await;
         first.map(|turn| Turn(turn.ok())).map_err(|_| Crowd::Late)
     }
 
@@ -183,9 +195,9 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What one core works off in [`TURN_WITHIN`], and a kilobyte each. A fleet that is sent away comes
-/// again at once, and is worked off no sooner for it: ten thousand that come back together wait,
-/// nearly all of them. With ten thousand connections it stays within 20,000 open files.
+/// What two cores work off in five or six seconds, and a kilobyte each. A fleet that is sent away
+/// comes again at once, and is worked off no sooner for it: ten thousand that come back together
+/// wait, nearly all of them. With ten thousand connections it stays within 20,000 open files.
 const QUEUE_MAX: usize = 8_192;
 
 /// A fleet behind one address comes 256 at a time, and some thousand a second; it takes 32 such
@@ -195,8 +207,13 @@ const SHARE_MAX: usize = 256;
 /// One that is worked on, and one that is ready when it is done.
 const TURNS_A_CORE: usize = 2;
 
-/// Half of what a connector waits for its handshake: beyond it the work would be for nobody.
-const TURN_WITHIN: Duration = Duration::from_secs(5);
+/// Enough that those who begin get their share beside handshakes that send byte by byte, and few
+/// enough that what has begun waits for little.
+const STARTS_A_CORE: usize = 16;
+
+/// A connector waits ten seconds for its handshake, and one that has begun is ended soon: beyond
+/// this the work would be for nobody.
+const TURN_WITHIN: Duration = Duration::from_secs(8);
 
 #[cfg(test)]
 mod tests {
@@ -262,6 +279,37 @@ mod tests {
         let began = tokio::time::Instant::now();
         assert_eq!(door.turn().await.unwrap_err(), Crowd::Late);
         assert_eq!(began.elapsed(), TURN_WITHIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_begun_is_ended_before_many_others_begin() {
+        let herd = async {
+            let door = Door::new(TWO);
+            let (begun, open_most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let herd: Vec<_> = (0..1_000)
+                .map(|_| {
+                    let (door, begun, most) =
+                        (door.clone(), Arc::clone(&begun), Arc::clone(&open_most));
+                    spawn_local(async move {
+                        let handshake = async {
+                            let open = begun.fetch_add(1, Ordering::Relaxed) + 1;
+                            most.fetch_max(open, Ordering::Relaxed);
+                            // The peer answers at once.
+                            next_turn().await;
+                            begun.fetch_sub(1, Ordering::Relaxed);
+                        };
+                        let turn = door.turn().await.unwrap();
+                        door.work(turn, handshake).await;
+                    })
+                })
+                .collect();
+            for one in herd {
+                one.await.unwrap();
+            }
+            let most = open_most.load(Ordering::Relaxed);
+            assert!(most <= 2 * TWO.get() * STARTS_A_CORE, "{most}");
+        };
+        LocalSet::new().run_until(herd).await;
     }
 
     /// Goes to the end of the line of this thread.
