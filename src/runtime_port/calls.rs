@@ -11,14 +11,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use provost_actors::{
-    Budget, Peer,
+    Budget, Kept, Peer,
     budget::{CHECK, cost},
 };
 use provost_protocol::{
     Code, CorrelationId, Problem, RuntimeId, TenantId,
     envelope::Source,
     sign::PeerIdentity,
-    wire::{Operation, Outcome},
+    wire::{self, Operation, Outcome},
 };
 use subtle::ConstantTimeEq;
 
@@ -49,6 +49,8 @@ struct Asked {
     headers: Headers,
     correlation: CorrelationId,
     budget: Option<Arc<Budget>>,
+    /// The caller, once its identity was checked.
+    kept: Option<Kept>,
 }
 
 /// Serves a call; every answer carries the correlation id.
@@ -142,12 +144,13 @@ async fn answer(
         version,
         source: Source::Runtime,
     };
-    let asked = Asked {
+    let mut asked = Asked {
         port,
         peer,
         headers,
         correlation,
         budget: remote.budget.clone(),
+        kept: None,
     };
     asked.check_identity(call).await?;
     let limit = if call == Call::Audit {
@@ -176,7 +179,7 @@ impl Asked {
     /// Whether certificate, token and tenant go together: judged before the body is looked at.
     ///
     /// The token is valid only with a certificate of its runtime, and only the newest one.
-    async fn check_identity(&self, call: Call) -> Result<(), Problem> {
+    async fn check_identity(&mut self, call: Call) -> Result<(), Problem> {
         let known = self.port.gateway.known(self.identity()).await?;
         if call == Call::Register {
             return self.check_own_tenant();
@@ -187,6 +190,7 @@ impl Asked {
             .acted_for(&known, self.headers.tenant)
             .await?;
         if is_token(known.record().token_sha256.as_deref(), &shown) {
+            self.kept = Some(known.into_kept());
             return Ok(());
         }
         self.port
@@ -214,16 +218,28 @@ impl Asked {
         ))
     }
 
-    async fn call(&self, operation: Operation) -> Result<Outcome, Problem> {
+    async fn call(&mut self, operation: Operation) -> Result<Outcome, Problem> {
         let tenant = self.headers.tenant;
         // What it costs beyond the one that every call has paid.
         let rest = NonZeroU32::new(cost(&operation).get() - CHECK.get());
         if let (Some(budget), Some(rest)) = (&self.budget, rest) {
             budget.take(rest)?;
         }
-        self.port
-            .gateway
-            .call(&self.peer, tenant, self.correlation, operation)
+        let gateway = &self.port.gateway;
+        let mut request = wire::Request {
+            id: 0,
+            correlation_id: self.correlation,
+            tenant,
+            operation,
+        };
+        if let Some(kept) = &mut self.kept {
+            let now = gateway.directory().house().clock.now();
+            if let Some(outcome) = gateway.at_once(&self.peer, kept, &mut request, now) {
+                return Ok(outcome);
+            }
+        }
+        gateway
+            .call(&self.peer, tenant, self.correlation, request.operation)
             .await
     }
 }

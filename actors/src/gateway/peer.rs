@@ -118,6 +118,16 @@ impl Known {
         }
     }
 
+    /// The same where nothing else is needed any more.
+    #[must_use]
+    pub fn into_kept(self) -> Kept {
+        Kept {
+            tenant: self.tenant,
+            runtime: self.runtime,
+            glance: None,
+        }
+    }
+
     /// The runtime's actor.
     #[must_use]
     pub const fn runtime(&self) -> &RuntimeHandle {

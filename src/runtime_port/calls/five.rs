@@ -60,7 +60,7 @@ impl Asked {
         Ok((status, Json(answer)).into_response())
     }
 
-    pub(super) async fn heartbeat(&self, bytes: &[u8]) -> Result<Response, Problem> {
+    pub(super) async fn heartbeat(&mut self, bytes: &[u8]) -> Result<Response, Problem> {
         let request: v01::HeartbeatRequest = body::parse(bytes, BODY_MAX)?;
         let metrics = request.metrics.unwrap_or_default();
         let beat = wire::Heartbeat {
@@ -79,7 +79,7 @@ impl Asked {
         }
     }
 
-    pub(super) async fn resolve(&self, bytes: &[u8]) -> Result<Response, Problem> {
+    pub(super) async fn resolve(&mut self, bytes: &[u8]) -> Result<Response, Problem> {
         let request: v01::ResolveRequest = body::parse(bytes, BODY_MAX)?;
         self.check_tenant(request.tenant_id)?;
         let resolve = wire::Resolve {
@@ -91,7 +91,7 @@ impl Asked {
         }
     }
 
-    pub(super) async fn check(&self, bytes: &[u8]) -> Result<Response, Problem> {
+    pub(super) async fn check(&mut self, bytes: &[u8]) -> Result<Response, Problem> {
         let request: v01::CheckRequest = body::parse(bytes, BODY_MAX)?;
         self.check_tenant(request.tenant_id)?;
         if request.runtime_id != self.identity().runtime {
@@ -118,7 +118,7 @@ impl Asked {
         }
     }
 
-    pub(super) async fn audit(&self, bytes: &[u8]) -> Result<Response, Problem> {
+    pub(super) async fn audit(&mut self, bytes: &[u8]) -> Result<Response, Problem> {
         let request: v01::AuditRequest = body::parse(bytes, AUDIT_BODY_MAX)?;
         let text = request.event.as_str();
         let many = text.starts_with('[');

@@ -16,7 +16,7 @@ use super::{Asked, BODY_MAX, unexpected};
 use crate::runtime_port::body;
 
 impl Asked {
-    pub(super) async fn renew(&self, bytes: &[u8]) -> Result<Response, Problem> {
+    pub(super) async fn renew(&mut self, bytes: &[u8]) -> Result<Response, Problem> {
         if self.peer.version == ContractVersion::V0_1 {
             let detail = "renewal needs contract version v0.2";
             return Err(Problem::new(Code::Invalid, detail));
@@ -38,7 +38,7 @@ impl Asked {
         }
     }
 
-    pub(super) async fn trust_bundle(&self) -> Result<Response, Problem> {
+    pub(super) async fn trust_bundle(&mut self) -> Result<Response, Problem> {
         if self.peer.version == ContractVersion::V0_1 {
             let detail = "the trust bundle needs contract version v0.2";
             return Err(Problem::new(Code::Invalid, detail));
