@@ -19,6 +19,14 @@
 //! of a prefix of the journal. After a process was killed that prefix is trusted and the rest is
 //! replayed. After a power cut (another boot id) it is not: sled 0.34.7 syncs no file on Linux.
 //!
+//! # sled writes when it is written to
+//!
+//! sled has a thread that wakes twice a second, writes out its buffer, moves pages so that segments
+//! get free, and syncs the file; it never finds an end (ADR 0011), and is not started. Of all this
+//! the next batch does what is needed: it begins by writing the buffer out, and moves a page for
+//! each one that it replaces. What a killed process had in buffers is the end of what was applied,
+//! in rest the last batch, and is replayed.
+//!
 //! # sled decides nothing
 //!
 //! sled takes a damaged file for a torn one and opens with what it can read: keys are missing then,
@@ -113,7 +121,10 @@ impl Db {
     pub(crate) fn open(dir: &Path) -> Result<Self, DbError> {
         fs::create_dir_all(dir)?;
         remove_torn_snapshots(dir)?;
-        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES);
+        let config = sled::Config::new()
+            .path(dir)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None);
         watch::within(watch::patience(dir)?, move || {
             let opened = catch_unwind(AssertUnwindSafe(|| {
                 let db = config.open().map_err(sled_error)?;

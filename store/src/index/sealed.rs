@@ -62,11 +62,15 @@ impl Sealed {
             ));
         }
         let entries = directory.chunks_exact(SECTION_BYTES);
-        let entries = entries.map(|bytes| Section::read(&array(bytes, 0)));
-        let directory: Option<Vec<Section>> = entries.collect();
-        let directory = directory.filter(|sections| follow_each_other(sections, &header));
-        let directory =
-            directory.ok_or(IndexError::damaged(64, "the directory does not add up"))?;
+        // It is held for as long as the store is open: collecting would reserve up to twice as much.
+        let mut directory = Vec::with_capacity(entries.len());
+        for bytes in entries {
+            directory.extend(Section::read(&array(bytes, 0)));
+        }
+        let is_whole = directory.len() == to_usize(header.tenants.into());
+        if !is_whole || !follow_each_other(&directory, &header) {
+            return Err(IndexError::damaged(64, "the directory does not add up"));
+        }
         let checksums = checksums.chunks_exact(4);
         let checksums = checksums.map(|bytes| u32::from_le_bytes(array(bytes, 0)));
         let body = (header.body_at(), header.body_bytes);

@@ -158,8 +158,7 @@ fn look(dir: &Path, acknowledged: &Acknowledged, summary: &mut Summary) {
 /// A folder grows for so many rounds: enough for kills upon kills, and looking stays quick.
 const ROUNDS_A_FOLDER: u32 = 10;
 
-/// A writer is killed before so many events: a fraction of a second, within sled's own 500 ms
-/// between two writes of its buffer and beyond them.
+/// A writer is killed before so many events: a fraction of a second, some tens of batches.
 const EVENTS_MAX: u64 = 600;
 
 /// Far more than a slow disk needs for a round.
