@@ -54,6 +54,7 @@ pub mod grants;
 pub mod license;
 pub mod limits;
 pub mod liveness;
+#[cfg_attr(planted, path = "../tests/models/planted.rs")]
 mod planted;
 mod rejection;
 pub mod renewal;
