@@ -161,7 +161,7 @@ async fn died_and_healed(kernel: &Kernel, ailing: &Ailing, killing: Vec<String>)
     connector.run();
     let died = until("it is dead, or healed", async || {
         let healed = serial(&connector, &first).await.is_some();
-        (connector.has_ended() || healed).then(|| !healed)
+        (connector.has_ended() || healed).then_some(!healed)
     });
     let died = died.await;
     connector.kill();

@@ -172,7 +172,7 @@ impl World {
 
     async fn accepted(&self) -> Accepted {
         let (tcp, _) = within(self.listener.accept()).await.unwrap();
-        within(self.acceptor.accept(tcp)).await.unwrap()
+        within(Box::pin(self.acceptor.accept(tcp))).await.unwrap()
     }
 
     /// The next connection, up to and with its Hello.
@@ -219,7 +219,7 @@ impl World {
     /// The next connection does not get through its handshake.
     pub(crate) async fn refused(&self) {
         let (tcp, _) = within(self.listener.accept()).await.unwrap();
-        assert!(within(self.acceptor.accept(tcp)).await.is_err());
+        assert!(within(Box::pin(self.acceptor.accept(tcp))).await.is_err());
     }
 
     pub(crate) fn time(&self) -> String {
