@@ -128,6 +128,7 @@ async fn a_connector_with_a_damaged_pair_goes_on_with_the_one_before_and_says_so
         "{}",
         connector.log()
     );
+    assert!(!connector.has_ended());
 }
 
 #[tokio::test]
