@@ -136,7 +136,7 @@ async fn measure(args: &Args) -> anyhow::Result<Vec<Figure>> {
     if in_one_world.into_iter().any(wanted) {
         let mut house = house::House::open(&run, house::of_rates(), house::Budgets::Wide).await?;
         for row in in_one_world.into_iter().filter(|row| wanted(*row)) {
-            let measured = match row {
+            let measured = tried(&run, async || match row {
                 Row::Checks => rates::checks(&run, &house).await,
                 Row::OneTenant => rates::one_tenant(&run, &house).await,
                 Row::InFlight => rates::in_flight(&run, &house).await,
@@ -145,23 +145,43 @@ async fn measure(args: &Args) -> anyhow::Result<Vec<Figure>> {
                 Row::Fairness => fair::measure(&run, &mut house).await,
                 Row::Licenses => licenses::measure(&run, &house).await,
                 // They have worlds of their own.
-                Row::Memory | Row::Herd | Row::Suspend | Row::Asleep => continue,
-            };
-            told(&mut figures, measured?);
+                Row::Memory | Row::Herd | Row::Suspend | Row::Asleep => Ok(Vec::new()),
+            });
+            told(&mut figures, measured.await?);
         }
         house.close().await?;
     }
     if wanted(Row::Memory) || wanted(Row::Herd) {
         let rows = (wanted(Row::Memory), wanted(Row::Herd));
-        told(&mut figures, crowd::measure(&run, rows).await?);
+        let measured = tried(&run, async || crowd::measure(&run, rows).await);
+        told(&mut figures, measured.await?);
     }
     if wanted(Row::Suspend) {
-        told(&mut figures, suspend::measure(&run).await?);
+        let measured = tried(&run, async || suspend::measure(&run).await);
+        told(&mut figures, measured.await?);
     }
     if wanted(Row::Asleep) {
-        told(&mut figures, asleep::measure(&run).await?);
+        let measured = tried(&run, async || asleep::measure(&run).await);
+        told(&mut figures, measured.await?);
     }
     Ok(figures)
+}
+
+/// Measures; in a short run again, and once more, where it fell short of half of what is asked. Two
+/// seconds on a busy machine say little: what is as slow three times is slow.
+async fn tried(
+    run: &Run,
+    mut measure: impl AsyncFnMut() -> anyhow::Result<Vec<Figure>>,
+) -> anyhow::Result<Vec<Figure>> {
+    for _ in 1..SHORT_TRIES {
+        let measured = measure().await?;
+        if !run.short || half_met(&measured) {
+            return Ok(measured);
+        }
+        say("below half of what is asked, measured again:");
+        say(&table(&measured));
+    }
+    measure().await
 }
 
 /// A long run says what it has as soon as it has it.
@@ -207,6 +227,9 @@ impl Run {
         }
     }
 }
+
+/// How often a row is measured that falls short in a short run.
+const SHORT_TRIES: u32 = 3;
 
 /// Four slices of each.
 const SHORT_FOR: Duration = Duration::from_secs(2);
