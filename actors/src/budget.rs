@@ -13,7 +13,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -75,6 +75,8 @@ struct Tenants {
 struct TenantBudget {
     bucket: Bucket,
     turn: Turn,
+    /// Counts those that were sent to rest.
+    rests: AtomicU32,
 }
 
 /// What one connection may ask for. While it lives, the connection counts as open.
@@ -157,9 +159,19 @@ impl Budgets {
         let budget = Arc::new(TenantBudget {
             bucket: Bucket::new(rate, tenant_burst, self.shared.began.elapsed()),
             turn: Turn::default(),
+            rests: AtomicU32::new(0),
         });
         tenants.buckets.insert(tenant, Arc::clone(&budget));
         budget
+    }
+}
+
+impl TenantBudget {
+    /// So much longer the next of its connections rests: one after the other, so that those who are
+    /// refused at one moment do not come back at one.
+    fn spread_ms(&self) -> u64 {
+        let number = self.rests.fetch_add(1, Ordering::Relaxed);
+        u64::from(number % REST_MS_SPREAD)
     }
 }
 
@@ -182,7 +194,7 @@ impl Budget {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let detail = "more than one connection or its tenant may ask for";
         Err(Problem::new(Code::RateLimited, detail)
-            .retry_after_ms(wait_ms.saturating_add(1).max(REST_MS_LEAST)))
+            .retry_after_ms(wait_ms.saturating_add(1).max(REST_MS_LEAST) + self.tenant.spread_ms()))
     }
 
     /// A frame was taken in; says whether the turn of the tenant's sessions is over.
@@ -266,6 +278,10 @@ pub const COST_MAX: u32 = CHECK.get() + AUDIT_TOKENS_MAX;
 /// second are what a connection at full blast can cost.
 const REST_MS_LEAST: u64 = 10;
 
+/// As long again at most: connections of one tenant that rest for as long as the others come back
+/// in some ten small groups, and no neighbour waits behind all of them.
+const REST_MS_SPREAD: u32 = 10;
+
 /// A restart of the daemon takes about as long.
 const RESTART_MS: u64 = 1_000;
 
@@ -337,6 +353,19 @@ mod tests {
         // Coming anew does not fill the tenant's bucket.
         drop(greedy);
         assert_eq!(admitted(&budgets.connection(tenant(1)), 100), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_are_refused_at_one_moment_come_back_one_after_the_other() {
+        let budgets = budgets(100, 100);
+        let greedy: Vec<_> = (0..40).map(|_| budgets.connection(tenant(1))).collect();
+        while greedy[0].take(CHECK).is_ok() {}
+        let mut back = [0_u32; 20];
+        for budget in &greedy {
+            let told = budget.take(CHECK).unwrap_err().retry_after_ms.unwrap();
+            back[usize::try_from(told - 11).unwrap()] += 1;
+        }
+        assert_eq!(back[..10], [4; 10], "{back:?}");
     }
 
     #[tokio::test(start_paused = true)]
