@@ -56,6 +56,7 @@ mod layout;
 mod lookup;
 mod sealed;
 mod search;
+mod section;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -68,8 +69,9 @@ pub(crate) use self::{
     growing::{Growing, GrowingTable},
     layout::{Span, stored_level, stored_levels},
     lookup::{Marks, lookup_term, query_terms},
-    sealed::{Sealed, SealedTable},
+    sealed::Sealed,
     search::{Entry, Filter, newest},
+    section::SealedTable,
     write::write,
 };
 

@@ -1,12 +1,12 @@
+mod disk;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     path::Path,
     sync::Arc,
 };
 
 use proptest::prelude::*;
-use provost_journal::disk::{Access, Disk, DiskFile};
 use provost_protocol::{
     CorrelationId, EventId, RuntimeId, TenantId, Timestamp,
     envelope::{ActorRef, Envelope, Idempotency, Source},
@@ -15,9 +15,10 @@ use provost_protocol::{
     tlog::leaf_hash,
 };
 
+use self::disk::Bytes;
 use super::*;
 use crate::{
-    convert::{array, to_u64, to_usize},
+    convert::{array, to_u64},
     segments::name_index,
 };
 
@@ -78,77 +79,6 @@ fn index_from(first: u64, events: &[(u8, u8)]) -> Growing {
 
 fn index(events: &[(u8, u8)]) -> Growing {
     index_from(10, events)
-}
-
-/// One file in memory: a thousand of them are opened in a moment.
-#[derive(Debug, Clone)]
-struct Bytes(Arc<[u8]>);
-
-impl DiskFile for Bytes {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = self.0.get(to_usize(offset)..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
-    }
-
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn truncate(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        Ok(to_u64(self.0.len()))
-    }
-}
-
-impl Disk for Bytes {
-    fn open(&self, _: &Path, _: Access) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(self.clone()))
-    }
-
-    fn create_dir(&self, _: &Path) -> io::Result<bool> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn create(&self, _: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn remove(&self, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn try_lock(&self, _: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }
 
 /// Reads a file back, every byte of it.
