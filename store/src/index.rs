@@ -2,8 +2,8 @@
 //! the nodes of its Merkle tree, and postings by what people ask for.
 //!
 //! The index of the active segment grows in memory ([`Growing`]); when the segment is sealed it is
-//! written beside it as `.idx`, of which only header, directory and checksums stay in memory
-//! ([`Sealed`]). Both answer the same questions ([`Table`]). An index is disposable: a missing,
+//! written beside it as `.idx`, of which only the checksums and marks of the directory stay in
+//! memory ([`Sealed`]), so that a tenant that sleeps costs next to none. Both answer the same questions ([`Table`]). An index is disposable: a missing,
 //! damaged or older one is built again from its segment.
 //!
 //! # The file
@@ -51,9 +51,11 @@
 //! | bitmaps | each its length 4 and a roaring bitmap (portable format) of the events' numbers |
 
 mod blocks;
+mod directory;
 mod growing;
 mod layout;
 mod lookup;
+mod recent;
 mod sealed;
 mod search;
 mod section;
@@ -69,6 +71,7 @@ pub(crate) use self::{
     growing::{Growing, GrowingTable},
     layout::{Span, stored_level, stored_levels},
     lookup::{Marks, lookup_term, query_terms},
+    recent::Recent,
     sealed::Sealed,
     search::{Entry, Filter, newest},
     section::SealedTable,

@@ -1,7 +1,8 @@
 //! Every segment's index: of the active one in memory, of sealed ones beside their segments.
 //!
-//! What is always in memory of a sealed segment is its index's directory: which tenants it holds,
-//! from which sequence, of what times. Everything else is read when it is asked for.
+//! What is always in memory of a sealed segment is some two bytes for each tenant that its index
+//! holds, which tell of nearly every other tenant that it is not there. Everything else is read when
+//! it is asked for, and where a tenant's events stand is remembered of those asked for of late.
 
 mod ask;
 mod build;
@@ -20,14 +21,14 @@ use std::{
 };
 
 use provost_journal::{Position, Reader, disk::Disk};
-use provost_protocol::{TenantId, tlog::Hash};
+use provost_protocol::{TenantId, Timestamp, tlog::Hash};
 
 pub(crate) use self::check::{Checked, name_closed, name_index};
 use self::ids::SealedIds;
 use crate::{
     backend::{ReadError, Stamped},
     damage::Alarm,
-    index::{Growing, Sealed, Span, Table as _},
+    index::{Growing, Recent, Sealed, Table as _},
 };
 
 /// Every segment's index.
@@ -37,6 +38,7 @@ pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     active: RwLock<(u64, Growing)>,
     sealed: RwLock<BTreeMap<u64, Held>>,
+    recent: Recent,
     ids: SealedIds,
     /// Segments whose index is open, the one opened first at the front.
     open: Mutex<VecDeque<u64>>,
@@ -56,10 +58,19 @@ enum Held {
 }
 
 impl Held {
-    fn spans(&self) -> Box<dyn Iterator<Item = Span> + '_> {
+    /// Whether the tenant may have events in it; reads nothing.
+    fn may_hold(&self, tenant: TenantId) -> bool {
         match self {
-            Self::Memory(index) => Box::new(index.tenants().map(|(_, table)| table.span())),
-            Self::File(index) => Box::new(index.tenants().map(|(_, table)| table.span())),
+            Self::Memory(index) => index.tenant(tenant).is_some(),
+            Self::File(index) => index.may_hold(tenant),
+        }
+    }
+
+    /// The latest time of any event in it.
+    fn latest(&self) -> Option<Timestamp> {
+        match self {
+            Self::Memory(index) => index.tenants().map(|(_, table)| table.span().latest).max(),
+            Self::File(index) => index.latest(),
         }
     }
 
@@ -86,6 +97,7 @@ impl Segments {
             disk,
             active: RwLock::new((active, Growing::default())),
             sealed: RwLock::default(),
+            recent: Recent::default(),
             ids: SealedIds::default(),
             open: Mutex::default(),
             writing: Mutex::default(),
@@ -106,8 +118,7 @@ impl Segments {
             let path = index_path(segment.path);
             match Sealed::open(Arc::clone(&segments.disk), &path, segment.number) {
                 Ok(index) => {
-                    index.close();
-                    segments.hold(segment.number, Held::File(Arc::new(index)));
+                    segments.hold_file(segment.number, index);
                 }
                 Err(why) => {
                     segments.rebuild(segment.number, None, &why)?;
@@ -120,8 +131,9 @@ impl Segments {
             .unwrap_or_else(PoisonError::into_inner)
             .values()
         {
-            held.spans()
-                .for_each(|span| segments.ids.found(span.latest));
+            if let Some(latest) = held.latest() {
+                segments.ids.found(latest);
+            }
         }
         Ok(segments)
     }
@@ -153,6 +165,14 @@ impl Segments {
     fn hold(&self, segment: u64, held: Held) {
         let mut sealed = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
         sealed.insert(segment, held);
+    }
+
+    /// Holds an index that was just opened, and closes it until it is needed.
+    fn hold_file(&self, segment: u64, index: Sealed) {
+        let index = Arc::new(index);
+        self.recent.opened(&index);
+        index.close();
+        self.hold(segment, Held::File(index));
     }
 }
 

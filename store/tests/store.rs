@@ -18,6 +18,8 @@ mod conformance;
 mod crash;
 #[path = "store/damage.rs"]
 mod damage;
+#[path = "store/directory.rs"]
+mod directory;
 #[path = "store/evidence.rs"]
 mod evidence;
 #[path = "store/lists.rs"]

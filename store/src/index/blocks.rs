@@ -89,7 +89,8 @@ impl Blocks {
         Ok(bytes)
     }
 
-    fn file(&self) -> io::Result<Arc<dyn DiskFile>> {
+    /// The file, opened if it is closed.
+    pub(super) fn file(&self) -> io::Result<Arc<dyn DiskFile>> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &*file {
             return Ok(Arc::clone(file));

@@ -176,9 +176,14 @@ impl Header {
         self.body_bytes.div_ceil(BLOCK)
     }
 
+    /// Where the checksums begin.
+    pub(super) fn checksums_at(&self) -> u64 {
+        to_u64(HEADER_BYTES) + u64::from(self.tenants) * to_u64(SECTION_BYTES)
+    }
+
     /// Where the body begins.
     pub(super) fn body_at(&self) -> u64 {
-        to_u64(HEADER_BYTES) + u64::from(self.tenants) * to_u64(SECTION_BYTES) + self.blocks() * 4
+        self.checksums_at() + self.blocks() * 4
     }
 }
 

@@ -1,21 +1,24 @@
-//! An index file: header, directory and checksums in memory, all else read when it is asked for.
+//! An index file: marks of its directory and the checksums in memory, all else read when it is asked
+//! for.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use provost_journal::disk::{Access, Disk};
-use provost_protocol::TenantId;
+use provost_protocol::{TenantId, Timestamp};
 
 use super::{
     IndexError, SealedTable,
     blocks::{Blocks, fill},
-    layout::{HEADER_BYTES, Header, SECTION_BYTES, Section},
+    directory::Directory,
+    layout::{HEADER_BYTES, Header, Section},
 };
-use crate::convert::{array, to_u64, to_usize};
+use crate::convert::{array, to_usize};
 
 /// The index of a sealed segment.
 #[derive(Debug)]
 pub(crate) struct Sealed {
-    directory: Vec<Section>,
+    segment: u64,
+    directory: Directory,
     blocks: Blocks,
 }
 
@@ -30,58 +33,75 @@ impl Sealed {
         if header.body_at().checked_add(header.body_bytes) != Some(length) {
             return Err(IndexError::damaged(length, "the file is of another length"));
         }
-        let mut tables = vec![0; to_usize(header.body_at()) - HEADER_BYTES];
-        fill(file.as_ref(), 64, &mut tables)?;
-        let (directory, checksums) =
-            tables.split_at(to_usize(header.tenants.into()) * SECTION_BYTES);
-        if crc32c::crc32c(directory) != header.directory_crc {
+        let directory = Directory::read(file.as_ref(), &header)?;
+        let mut checksums = vec![0; to_usize(header.blocks()) * 4];
+        let checksums_at = header.checksums_at();
+        fill(file.as_ref(), checksums_at, &mut checksums)?;
+        if crc32c::crc32c(&checksums) != header.checksums_crc {
             return Err(IndexError::damaged(
-                64,
-                "the directory does not match its checksum",
-            ));
-        }
-        if crc32c::crc32c(checksums) != header.checksums_crc {
-            return Err(IndexError::damaged(
-                to_u64(HEADER_BYTES + directory.len()),
+                checksums_at,
                 "the checksums do not match theirs",
             ));
-        }
-        let entries = directory.chunks_exact(SECTION_BYTES);
-        // It is held for as long as the store is open: collecting would reserve up to twice as much.
-        let mut directory = Vec::with_capacity(entries.len());
-        for bytes in entries {
-            directory.extend(Section::read(&array(bytes, 0)));
-        }
-        let is_whole = directory.len() == to_usize(header.tenants.into());
-        if !is_whole || !follow_each_other(&directory, &header) {
-            return Err(IndexError::damaged(64, "the directory does not add up"));
         }
         let checksums = checksums.chunks_exact(4);
         let checksums = checksums.map(|bytes| u32::from_le_bytes(array(bytes, 0)));
         let body = (header.body_at(), header.body_bytes);
         Ok(Self {
+            segment,
             directory,
             blocks: Blocks::new((disk, path.to_path_buf()), file, body, checksums.collect()),
         })
     }
 
-    /// The tenant's table, if it has events here.
-    pub(crate) fn tenant(&self, tenant: TenantId) -> Option<SealedTable<'_>> {
-        let place = self
-            .directory
-            .binary_search_by_key(&tenant, |section| section.tenant);
-        Some(self.table(&self.directory[place.ok()?]))
+    /// The segment it is of.
+    pub(super) const fn segment(&self) -> u64 {
+        self.segment
     }
 
-    /// Every tenant that has events here.
-    pub(crate) fn tenants(&self) -> impl Iterator<Item = (TenantId, SealedTable<'_>)> {
-        self.directory
-            .iter()
-            .map(|section| (section.tenant, self.table(section)))
+    /// Whether one read gives the whole directory.
+    pub(super) const fn is_small(&self) -> bool {
+        self.directory.is_small()
     }
 
-    /// Reads every byte of the body, a stretch at a time, and checks it.
+    /// The latest time of any event here.
+    pub(crate) const fn latest(&self) -> Option<Timestamp> {
+        self.directory.latest()
+    }
+
+    /// Whether the tenant may have events here, as the marks say; reads nothing.
+    pub(crate) fn may_hold(&self, tenant: TenantId) -> bool {
+        self.directory.block_of(tenant).is_some()
+    }
+
+    /// The tenant's table, if it has events here; one read where it may.
+    pub(crate) fn tenant(&self, tenant: TenantId) -> Result<Option<SealedTable<'_>>, IndexError> {
+        let Some(block) = self.directory.block_of(tenant) else {
+            return Ok(None);
+        };
+        let file = self.blocks.file()?;
+        let section = self.directory.section(file.as_ref(), block, tenant)?;
+        Ok(section.map(|section| self.table(section)))
+    }
+
+    /// Every tenant that has events here, read a stretch at a time; what stands after a stretch
+    /// that cannot be read may be missing.
+    pub(crate) fn tenants(
+        &self,
+    ) -> impl Iterator<Item = Result<(TenantId, SealedTable<'_>), IndexError>> {
+        let stretches = self.directory.stretches();
+        stretches
+            .flat_map(|blocks| match self.sections(blocks) {
+                Ok(sections) => sections.into_iter().map(Ok).collect(),
+                Err(why) => vec![Err(why)],
+            })
+            .map(|section| section.map(|section| (section.tenant, self.table(section))))
+    }
+
+    /// Reads every byte of directory and body, a stretch at a time, and checks it.
     pub(crate) fn check(&self) -> Result<(), IndexError> {
+        for blocks in self.directory.stretches() {
+            self.sections(blocks)?;
+        }
         let mut at = 0;
         while at < self.blocks.body_bytes() {
             let length = (self.blocks.body_bytes() - at).min(CHECK_BYTES);
@@ -92,18 +112,24 @@ impl Sealed {
     }
 
     /// The tenants in whose sections the damaged bytes stand; none where it is the tables before.
-    pub(crate) fn hit(&self, why: &IndexError) -> Vec<TenantId> {
+    pub(crate) fn hit(&self, why: &IndexError) -> Result<Vec<TenantId>, IndexError> {
         let IndexError::Damaged { offset, bytes, .. } = why else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let body_at = self.blocks.body_at();
         let end = offset.saturating_add(*bytes);
-        let is_hit = |section: &&Section| {
-            let begin = body_at + section.at;
-            begin < end && *offset < begin + u64::from(section.length)
-        };
-        let hit = self.directory.iter().filter(is_hit);
-        hit.map(|section| section.tenant).collect()
+        let mut hit = Vec::new();
+        if end <= body_at {
+            return Ok(hit);
+        }
+        for item in self.tenants() {
+            let (tenant, table) = item?;
+            let begin = body_at + table.section.at;
+            if begin < end && *offset < begin + u64::from(table.section.length) {
+                hit.push(tenant);
+            }
+        }
+        Ok(hit)
     }
 
     /// Closes the file until it is needed again.
@@ -111,24 +137,17 @@ impl Sealed {
         self.blocks.close();
     }
 
-    const fn table<'a>(&'a self, section: &'a Section) -> SealedTable<'a> {
+    pub(super) const fn table(&self, section: Section) -> SealedTable<'_> {
         SealedTable {
             blocks: &self.blocks,
             section,
         }
     }
-}
 
-/// Whether the sections are in order and fill the body.
-fn follow_each_other(sections: &[Section], header: &Header) -> bool {
-    let mut end = 0;
-    for section in sections {
-        if section.at != end {
-            return false;
-        }
-        end += u64::from(section.length);
+    fn sections(&self, blocks: Range<usize>) -> Result<Vec<Section>, IndexError> {
+        let file = self.blocks.file()?;
+        self.directory.sections(file.as_ref(), blocks)
     }
-    end == header.body_bytes && sections.is_sorted_by(|one, next| one.tenant < next.tenant)
 }
 
 /// Large enough for a disk, small enough to hold.

@@ -15,7 +15,7 @@ use crate::convert::{array, to_usize};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SealedTable<'a> {
     pub(super) blocks: &'a Blocks,
-    pub(super) section: &'a Section,
+    pub(super) section: Section,
 }
 
 impl SealedTable<'_> {

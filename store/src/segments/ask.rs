@@ -1,4 +1,5 @@
-//! One segment asked, or all that hold a tenant's events.
+//! One segment asked, or all that hold a tenant's events: found by the marks in memory, read where
+//! it was not asked for of late, built again where it fails.
 
 use std::sync::PoisonError;
 
@@ -25,29 +26,42 @@ impl HeldTable<'_> {
     }
 }
 
-impl Held {
-    fn tenant(&self, tenant: TenantId) -> Option<HeldTable<'_>> {
-        match self {
-            Self::Memory(index) => index.tenant(tenant).map(HeldTable::Memory),
-            Self::File(index) => index.tenant(tenant).map(HeldTable::File),
-        }
-    }
-}
-
 impl Segments {
     /// Segments that hold events of the tenant, and which, newest first.
-    pub(super) fn holding(&self, tenant: TenantId) -> Vec<(u64, Span)> {
-        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
-        let here = active
-            .1
-            .tenant(tenant)
-            .map(|table| (active.0, table.span()));
+    pub(super) fn holding(&self, tenant: TenantId) -> Result<Vec<(u64, Span)>, ReadError> {
+        let (mut before, here) = {
+            let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
+            (active.0, active.1.tenant(tenant).map(Table::span))
+        };
+        let mut holding: Vec<(u64, Span)> = here.map(|span| (before, span)).into_iter().collect();
+        while let Some(found) = self.last_before(tenant, before)? {
+            before = found.0;
+            holding.push(found);
+        }
+        Ok(holding)
+    }
+
+    /// The newest sealed segment before this one that holds events of the tenant, and which.
+    pub(super) fn last_before(
+        &self,
+        tenant: TenantId,
+        mut before: u64,
+    ) -> Result<Option<(u64, Span)>, ReadError> {
+        while let Some((segment, held)) = self.may_hold_before(tenant, before) {
+            let span = |table: Option<&dyn Table>| Ok(table.map(Table::span));
+            if let Some(span) = self.ask((segment, tenant), &held, span)? {
+                return Ok(Some((segment, span)));
+            }
+            before = segment;
+        }
+        Ok(None)
+    }
+
+    fn may_hold_before(&self, tenant: TenantId, before: u64) -> Option<(u64, Held)> {
         let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
-        let spans = sealed.iter().rev().filter_map(|(segment, held)| {
-            let here = held.tenant(tenant)?;
-            Some((*segment, here.table().span()))
-        });
-        here.into_iter().chain(spans).collect()
+        let mut older = sealed.range(..before).rev();
+        let (segment, held) = older.find(|(_, held)| held.may_hold(tenant))?;
+        Some((*segment, held.clone()))
     }
 
     /// Looks into the tenant's table of one segment; an index that fails is built again, once.
@@ -69,14 +83,45 @@ impl Segments {
             }
         }
         let held = self.held(segment)?;
-        let why = match work(held.tenant(tenant).ok_or_else(absent)?.table()) {
+        let found = self.ask((segment, tenant), &held, |table| {
+            table.map(&work).transpose()
+        })?;
+        found.ok_or_else(absent)
+    }
+
+    /// Asks a sealed segment for the tenant's table, which is none where it has no events there; an
+    /// index that fails is built again, once.
+    fn ask<T>(
+        &self,
+        place: (u64, TenantId),
+        held: &Held,
+        work: impl Fn(Option<&dyn Table>) -> Result<T, IndexError>,
+    ) -> Result<T, ReadError> {
+        let ask = |held| {
+            let table = self.table(place, held)?;
+            work(table.as_ref().map(HeldTable::table))
+        };
+        let why = match ask(held) {
             Ok(found) => return Ok(found),
             Err(why) => why,
         };
-        self.rebuild(segment, Some(&held), &why)?;
-        let held = self.held(segment)?;
-        let here = held.tenant(tenant).ok_or_else(absent)?;
-        work(here.table()).map_err(damaged)
+        self.rebuild(place.0, Some(held), &why)?;
+        ask(&self.held(place.0)?).map_err(damaged)
+    }
+
+    fn table<'a>(
+        &self,
+        (segment, tenant): (u64, TenantId),
+        held: &'a Held,
+    ) -> Result<Option<HeldTable<'a>>, IndexError> {
+        Ok(match held {
+            Held::Memory(index) => index.tenant(tenant).map(HeldTable::Memory),
+            Held::File(index) => {
+                let reading = || self.count_open(segment);
+                let found = self.recent.tenant(index, tenant, reading)?;
+                found.map(HeldTable::File)
+            }
+        })
     }
 
     /// The index of a sealed segment.

@@ -96,8 +96,7 @@ impl Segments {
             write(self.disk.as_ref(), &path, segment, index)?;
             Sealed::open(Arc::clone(&self.disk), &path, segment)?
         };
-        written.close();
-        self.hold(segment, Held::File(Arc::new(written)));
+        self.hold_file(segment, written);
         Ok(())
     }
 
@@ -153,11 +152,8 @@ impl Segments {
         if first_seq <= 1 {
             return Ok(Frontier::default());
         }
-        let holding = self.holding(tenant).into_iter();
-        let before = holding
-            .map(|(number, _)| number)
-            .find(|number| *number < segment);
-        let before = before.ok_or_else(|| {
+        let before = self.last_before(tenant, segment)?;
+        let (before, _) = before.ok_or_else(|| {
             damaged(format!(
                 "no segment holds event {} of tenant {tenant}",
                 first_seq - 1

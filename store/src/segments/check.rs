@@ -102,19 +102,20 @@ impl Segments {
         self.reader.compress(segment)
     }
 
-    /// The tenants whose records have a byte in this part of a segment, as its index says; all of
-    /// the segment where the index does not say.
+    /// The tenants whose records have a byte in this part of a segment, as its index says: also
+    /// those whose part of it cannot be read, and nobody where its directory cannot.
     pub(crate) fn tenants_in(&self, segment: u64, lost: &Range<u64>) -> Vec<TenantId> {
         let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
         if active.0 == segment {
-            return hit(active.1.tenants(), lost);
+            return hit(active.1.tenants().map(Ok), lost).unwrap_or_default();
         }
         drop(active);
-        match self.held(segment) {
-            Ok(Held::Memory(index)) => hit(index.tenants(), lost),
+        let hit = match self.held(segment) {
+            Ok(Held::Memory(index)) => hit(index.tenants().map(Ok), lost),
             Ok(Held::File(index)) => hit(index.tenants(), lost),
-            Err(_) => Vec::new(),
-        }
+            Err(_) => return Vec::new(),
+        };
+        hit.unwrap_or_default()
     }
 }
 
@@ -122,12 +123,12 @@ impl Segments {
 pub(crate) fn name_closed(disk: &Arc<dyn Disk>, journal: &Path, damage: &JournalDamage) -> Damage {
     let path = index_path(journal.join(file_name(damage.segment)));
     let index = Sealed::open(Arc::clone(disk), &path, damage.segment);
-    let tenants = index.map(|index| hit(index.tenants(), &damage.lost));
+    let tenants = index.and_then(|index| hit(index.tenants(), &damage.lost));
     named(damage, tenants.unwrap_or_default())
 }
 
 /// Names what is wrong with an index file, and the tenants in whose sections it is: of an index
-/// that does not open nobody's can be told. `None` where there is none of today's format, which is
+/// whose directory cannot be read nobody's can be told. `None` where there is none of today's format, which is
 /// no damage.
 pub(crate) fn name_index(segment: u64, index: Option<&Sealed>, why: &IndexError) -> Option<Damage> {
     let (offset, text) = match why {
@@ -141,7 +142,9 @@ pub(crate) fn name_index(segment: u64, index: Option<&Sealed>, why: &IndexError)
             .to_string_lossy()
             .into_owned(),
         offset,
-        tenants: index.map(|index| index.hit(why)).unwrap_or_default(),
+        tenants: index
+            .and_then(|index| index.hit(why).ok())
+            .unwrap_or_default(),
         why: text,
     })
 }
@@ -156,11 +159,15 @@ fn named(damage: &JournalDamage, tenants: Vec<TenantId>) -> Damage {
 }
 
 /// The tenants that have a byte in this part of a segment; also those whose table cannot be read.
-fn hit<T: Table>(tables: impl Iterator<Item = (TenantId, T)>, lost: &Range<u64>) -> Vec<TenantId> {
+fn hit<T: Table>(
+    tables: impl Iterator<Item = Result<(TenantId, T), IndexError>>,
+    lost: &Range<u64>,
+) -> Result<Vec<TenantId>, IndexError> {
     let mut hit = BTreeSet::new();
     // The record that begins last before the part may reach into it.
     let mut before: Option<(u32, TenantId)> = None;
-    for (tenant, table) in tables {
+    for item in tables {
+        let (tenant, table) = item?;
         match within(&table, lost) {
             Ok((last_before, inside)) => {
                 if inside {
@@ -174,7 +181,7 @@ fn hit<T: Table>(tables: impl Iterator<Item = (TenantId, T)>, lost: &Range<u64>)
         }
     }
     hit.extend(before.map(|(_, tenant)| tenant));
-    hit.into_iter().collect()
+    Ok(hit.into_iter().collect())
 }
 
 /// Where the table's last record before the part begins, and whether one begins inside.

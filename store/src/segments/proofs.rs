@@ -31,7 +31,7 @@ type Spans = [(u64, Span)];
 impl Segments {
     /// Root of the tenant's tree at an earlier size.
     pub(crate) fn root_at(&self, tenant: TenantId, size: u64) -> Result<Option<Hash>, ReadError> {
-        let spans = self.holding(tenant);
+        let spans = self.holding(tenant)?;
         if size > length(&spans) {
             return Ok(None);
         }
@@ -46,7 +46,7 @@ impl Segments {
         seq: u64,
         size: u64,
     ) -> Result<Option<Included>, ReadError> {
-        let spans = self.holding(tenant);
+        let spans = self.holding(tenant)?;
         if seq == 0 || seq > size || size > length(&spans) {
             return Ok(None);
         }
@@ -69,7 +69,7 @@ impl Segments {
         from: u64,
         to: u64,
     ) -> Result<Option<Vec<Hash>>, ReadError> {
-        let spans = self.holding(tenant);
+        let spans = self.holding(tenant)?;
         if from > to || to > length(&spans) {
             return Ok(None);
         }

@@ -22,7 +22,7 @@ impl Segments {
         since: Timestamp,
     ) -> Result<Vec<Option<StoredEvent>>, ReadError> {
         let mut found: Vec<Option<StoredEvent>> = vec![None; keys.len()];
-        for (segment, span) in self.holding(tenant) {
+        for (segment, span) in self.holding(tenant)? {
             // Not the end of the search: a clock that was set back leaves older segments younger.
             if span.latest < since {
                 continue;
@@ -56,7 +56,7 @@ impl Segments {
         tenant: TenantId,
         range: &Range,
     ) -> Result<Vec<StoredEvent>, ReadError> {
-        let mut segments = self.holding(tenant);
+        let mut segments = self.holding(tenant)?;
         if range.newest_before.is_none() {
             segments.reverse();
         }
@@ -86,7 +86,7 @@ impl Segments {
         let before = query.before.unwrap_or(u64::MAX);
         let mut events = Vec::new();
         let matches = |envelope: &Envelope| query.matches(envelope);
-        for (segment, span) in self.holding(tenant) {
+        for (segment, span) in self.holding(tenant)? {
             if events.len() >= query.room() {
                 break;
             }

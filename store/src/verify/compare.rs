@@ -10,14 +10,18 @@ pub(super) fn compare(
     scanned: &Growing,
     is_broken: impl Fn(TenantId) -> bool,
 ) -> Result<(), IndexError> {
-    if !index
-        .tenants()
-        .map(|(tenant, _)| tenant)
-        .eq(scanned.tenants().map(|(id, _)| id))
-    {
+    let mut known = scanned.tenants().map(|(tenant, _)| tenant);
+    for item in index.tenants() {
+        let (tenant, _) = item?;
+        if known.next() != Some(tenant) {
+            return Err(IndexError::damaged(0, DIFFERS));
+        }
+    }
+    if known.next().is_some() {
         return Err(IndexError::damaged(0, DIFFERS));
     }
-    for ((tenant, file), (_, memory)) in index.tenants().zip(scanned.tenants()) {
+    for (item, (_, memory)) in index.tenants().zip(scanned.tenants()) {
+        let (tenant, file) = item?;
         let (span, entries) = (memory.span(), memory.span().entries);
         let same = file.span() == span
             && file.offsets(0, entries)? == memory.offsets(0, entries)?

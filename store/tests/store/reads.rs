@@ -22,7 +22,7 @@ use crate::{
 
 /// The real disk, which counts what is read.
 #[derive(Debug, Default)]
-struct Counting {
+pub(crate) struct Counting {
     reads: Arc<AtomicU64>,
     bytes: Arc<AtomicU64>,
 }
@@ -36,7 +36,7 @@ struct CountingFile {
 
 impl Counting {
     /// Reads and bytes since the last call.
-    fn taken(&self) -> (u64, u64) {
+    pub(crate) fn taken(&self) -> (u64, u64) {
         (
             self.reads.swap(0, Ordering::SeqCst),
             self.bytes.swap(0, Ordering::SeqCst),
@@ -141,7 +141,7 @@ fn filled(events: u64) -> tempfile::TempDir {
 }
 
 /// Nothing but the answer reads.
-fn quiet() -> Options {
+pub(crate) fn quiet() -> Options {
     Options {
         compress: false,
         start_check: std::time::Duration::from_secs(60),
@@ -149,7 +149,7 @@ fn quiet() -> Options {
     }
 }
 
-fn counted(dir: &Path) -> (Store, Arc<Counting>) {
+pub(crate) fn counted(dir: &Path) -> (Store, Arc<Counting>) {
     let disk = Arc::new(Counting::default());
     let options = Options {
         disk: Arc::clone(&disk) as _,

@@ -1,6 +1,13 @@
-//! A disk of one file.
+//! A disk of one file, which counts reads and may be damaged while it is open.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use provost_journal::disk::{Access, Disk, DiskFile};
 
@@ -8,11 +15,37 @@ use crate::convert::{to_u64, to_usize};
 
 /// One file in memory: a thousand of them are opened in a moment.
 #[derive(Debug, Clone)]
-pub(super) struct Bytes(pub(super) Arc<[u8]>);
+pub(super) struct Bytes {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reads: Arc<AtomicU64>,
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self {
+            bytes: Arc::new(Mutex::new(bytes.to_vec())),
+            reads: Arc::default(),
+        }
+    }
+}
+
+impl Bytes {
+    /// Reads since the last call.
+    pub(super) fn taken(&self) -> u64 {
+        self.reads.swap(0, Ordering::SeqCst)
+    }
+
+    /// Turns over one bit.
+    pub(super) fn flip(&self, place: usize) {
+        self.bytes.lock().unwrap()[place] ^= 1;
+    }
+}
 
 impl DiskFile for Bytes {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = self.0.get(to_usize(offset)..).unwrap_or_default();
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let bytes = self.bytes.lock().unwrap();
+        let rest = bytes.get(to_usize(offset)..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
@@ -35,7 +68,7 @@ impl DiskFile for Bytes {
     }
 
     fn length(&self) -> io::Result<u64> {
-        Ok(to_u64(self.0.len()))
+        Ok(to_u64(self.bytes.lock().unwrap().len()))
     }
 }
 
