@@ -52,6 +52,9 @@ fn filled() -> Filled {
         for log in &mut logs {
             let append = busy(log, round);
             wait(provost_store::Backend::append(&store, append)).unwrap();
+            // Whoever reads has the state take in this round by itself, as sled writes it.
+            let tenant = log.state.tenant_id();
+            wait(provost_store::Backend::head(&store, tenant)).unwrap();
         }
         if round == ROUNDS / 2 {
             // Opened again, because sled writes a snapshot of its own only then.
