@@ -1,23 +1,23 @@
 //! The index in memory: of the active segment while it grows, and until its file is written.
 
+mod events;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, btree_map::Entry},
+    slice,
     sync::{Mutex, PoisonError},
 };
 
 use provost_protocol::{
     TenantId, Timestamp,
     envelope::Envelope,
-    event::Event,
     tlog::{Frontier, Hash},
 };
-use roaring::RoaringBitmap;
 
+pub(super) use self::events::Posting;
+use self::events::{More, One};
 use super::{IndexError, Matching, Span, Table, layout::stored_level, lookup::Marks};
-use crate::{
-    backend::made,
-    convert::{to_u32, to_usize},
-};
+use crate::convert::{to_u32, to_usize};
 
 /// The index of one segment, in memory.
 #[derive(Debug, Default)]
@@ -25,28 +25,11 @@ pub(crate) struct Growing {
     tenants: BTreeMap<TenantId, GrowingTable>,
 }
 
-/// One tenant's events in it.
+/// One tenant's events in it. Where many tenants have one event each, those are most of the index.
 #[derive(Debug)]
-pub(crate) struct GrowingTable {
-    first_seq: u64,
-    earliest: Timestamp,
-    latest: Timestamp,
-    /// When the newest id of an audit event was made.
-    newest_id: Option<Timestamp>,
-    pub(super) offsets: Vec<u32>,
-    pub(super) times: Vec<i64>,
-    pub(super) leaves: Vec<Hash>,
-    pub(super) postings: HashMap<u64, Posting>,
-    /// Follows the leaves when somebody asks for a node: the thread that writes the journal has
-    /// better things to do.
-    tree: Mutex<Option<Tree>>,
-}
-
-/// The events that carry one term, by their numbers.
-#[derive(Debug, Clone)]
-pub(super) enum Posting {
-    One(u32),
-    Many(RoaringBitmap),
+pub(crate) enum GrowingTable {
+    One(Box<One>),
+    More(Box<More>),
 }
 
 /// The tenant's tree as far as it was followed.
@@ -62,21 +45,19 @@ struct Tree {
 impl Growing {
     /// Takes in one event of the segment.
     pub(crate) fn insert(&mut self, envelope: &Envelope, offset: u64, marks: &Marks) {
-        let table = self
-            .tenants
-            .entry(envelope.tenant)
-            .or_insert_with(|| GrowingTable {
-                first_seq: envelope.seq,
-                earliest: envelope.time,
-                latest: envelope.time,
-                newest_id: None,
-                offsets: Vec::new(),
-                times: Vec::new(),
-                leaves: Vec::new(),
-                postings: HashMap::new(),
-                tree: Mutex::new(None),
-            });
-        table.insert(envelope, offset, marks);
+        match self.tenants.entry(envelope.tenant) {
+            Entry::Vacant(place) => {
+                place.insert(GrowingTable::One(Box::new(One::of(
+                    envelope, offset, marks,
+                ))));
+            }
+            Entry::Occupied(mut place) => place.get_mut().insert(envelope, offset, marks),
+        }
+    }
+
+    /// How many tenants have events here.
+    pub(crate) fn len(&self) -> usize {
+        self.tenants.len()
     }
 
     /// The tenant's table, if it has events here.
@@ -92,46 +73,95 @@ impl Growing {
 
 impl GrowingTable {
     fn insert(&mut self, envelope: &Envelope, offset: u64, marks: &Marks) {
-        let entry = to_u32(self.offsets.len());
-        self.earliest = self.earliest.min(envelope.time);
-        self.latest = self.latest.max(envelope.time);
-        if let Event::AuditRecorded(recorded) = &envelope.event {
-            self.newest_id = self.newest_id.max(Some(made(recorded.event_id)));
+        if let Self::One(one) = self {
+            *self = Self::More(Box::new(More::after(one)));
         }
-        // A segment is at most 1 GiB and a group.
-        self.offsets.push(to_u32(to_usize(offset)));
-        self.times.push(envelope.time.as_millis());
-        self.leaves.push(marks.leaf);
-        for term in &marks.terms {
-            let posting = self.postings.entry(*term);
-            posting
-                .and_modify(|posting| posting.push(entry))
-                .or_insert(Posting::One(entry));
+        if let Self::More(more) = self {
+            more.insert(envelope, offset, marks);
         }
     }
 
     /// When the newest id of its audit events was made.
     pub(crate) const fn newest_id(&self) -> Option<Timestamp> {
-        self.newest_id
+        match self {
+            Self::One(one) => one.newest_id,
+            Self::More(more) => more.newest_id,
+        }
+    }
+
+    const fn first_seq(&self) -> u64 {
+        match self {
+            Self::One(one) => one.seq,
+            Self::More(more) => more.first_seq,
+        }
+    }
+
+    /// Where each record stands in the segment.
+    pub(super) fn all_offsets(&self) -> &[u32] {
+        match self {
+            Self::One(one) => slice::from_ref(&one.offset),
+            Self::More(more) => &more.offsets,
+        }
+    }
+
+    /// When each was decided, in milliseconds.
+    pub(super) fn all_times(&self) -> &[i64] {
+        match self {
+            Self::One(one) => slice::from_ref(&one.time),
+            Self::More(more) => &more.times,
+        }
+    }
+
+    pub(super) fn leaves(&self) -> &[Hash] {
+        match self {
+            Self::One(one) => slice::from_ref(&one.leaf),
+            Self::More(more) => &more.leaves,
+        }
+    }
+
+    /// Every term with the events that carry it, in no order.
+    pub(super) fn postings(&self) -> Vec<(u64, &Posting)> {
+        match self {
+            Self::One(one) => one
+                .terms
+                .iter()
+                .map(|term| (*term, Posting::ONLY))
+                .collect(),
+            Self::More(more) => more
+                .postings
+                .iter()
+                .map(|(term, posting)| (*term, posting))
+                .collect(),
+        }
+    }
+
+    const fn tree(&self) -> &Mutex<Option<Box<Tree>>> {
+        match self {
+            Self::One(one) => &one.tree,
+            Self::More(more) => &more.tree,
+        }
     }
 
     /// Says that the tree before the first event is this; later calls change nothing.
     pub(crate) fn plant(&self, before: Frontier) {
-        let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        tree.get_or_insert(Tree {
-            frontier: before,
-            taken: 0,
-            nodes: BTreeMap::new(),
+        let mut tree = self.tree().lock().unwrap_or_else(PoisonError::into_inner);
+        tree.get_or_insert_with(|| {
+            Box::new(Tree {
+                frontier: before,
+                taken: 0,
+                nodes: BTreeMap::new(),
+            })
         });
     }
 
     /// Follows the leaves by some steps. `None` where the tree was not planted, else whether all
     /// leaves that there are were taken in.
     pub(crate) fn follow(&self) -> Option<bool> {
-        let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tree = self.tree().lock().unwrap_or_else(PoisonError::into_inner);
         let tree = tree.as_mut()?;
-        let until = self.leaves.len().min(tree.taken + LEAVES_AT_ONCE);
-        for leaf in &self.leaves[tree.taken..until] {
+        let leaves = self.leaves();
+        let until = leaves.len().min(tree.taken + LEAVES_AT_ONCE);
+        for leaf in &leaves[tree.taken..until] {
             let nodes = &mut tree.nodes;
             tree.frontier.append_each(*leaf, |level, _, node| {
                 if stored_level(level) == level {
@@ -140,7 +170,7 @@ impl GrowingTable {
             });
         }
         tree.taken = until;
-        Some(until == self.leaves.len())
+        Some(until == leaves.len())
     }
 
     /// Reads the followed tree; `None` where some leaf is not in it.
@@ -148,61 +178,41 @@ impl GrowingTable {
         &self,
         read: impl FnOnce(&Frontier, &BTreeMap<u8, Vec<Hash>>) -> T,
     ) -> Option<T> {
-        let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let tree = self.tree().lock().unwrap_or_else(PoisonError::into_inner);
         let tree = tree
             .as_ref()
-            .filter(|tree| tree.taken == self.leaves.len())?;
+            .filter(|tree| tree.taken == self.leaves().len())?;
         Some(read(&tree.frontier, &tree.nodes))
-    }
-}
-
-impl Posting {
-    fn push(&mut self, entry: u32) {
-        match self {
-            Self::One(first) => *self = Self::Many([*first, entry].into_iter().collect()),
-            Self::Many(bitmap) => {
-                bitmap.insert(entry);
-            }
-        }
     }
 }
 
 impl Table for GrowingTable {
     fn span(&self) -> Span {
+        let (earliest, latest) = match self {
+            Self::One(one) => (one.time, one.time),
+            Self::More(more) => (more.earliest, more.latest),
+        };
         Span {
-            first_seq: self.first_seq,
-            entries: to_u32(self.offsets.len()),
-            earliest: self.earliest,
-            latest: self.latest,
+            first_seq: self.first_seq(),
+            entries: to_u32(self.all_offsets().len()),
+            earliest: Timestamp::from_millis(earliest),
+            latest: Timestamp::from_millis(latest),
         }
     }
 
     fn matching(&self, terms: &[u64]) -> Result<Matching, IndexError> {
-        let mut bitmaps = Vec::with_capacity(terms.len());
-        for term in terms {
-            match self.postings.get(term) {
-                None => return Ok(Matching::None),
-                // A candidate is enough: the caller looks whether it carries the rest.
-                Some(Posting::One(entry)) => return Ok(Matching::One(*entry)),
-                Some(Posting::Many(bitmap)) => bitmaps.push(bitmap),
-            }
-        }
-        bitmaps.sort_unstable_by_key(|bitmap| bitmap.len());
-        let Some((rarest, others)) = bitmaps.split_first() else {
-            return Ok(Matching::None);
-        };
-        let both = others
-            .iter()
-            .fold((*rarest).clone(), |both, other| both & *other);
-        Ok(Matching::Many(both))
+        Ok(match self {
+            Self::One(one) => one.matching(terms),
+            Self::More(more) => more.matching(terms),
+        })
     }
 
     fn offsets(&self, from: u32, count: u32) -> Result<Vec<u32>, IndexError> {
-        stretch(&self.offsets, from.into(), count)
+        stretch(self.all_offsets(), from.into(), count)
     }
 
     fn times(&self, from: u32, count: u32) -> Result<Vec<i64>, IndexError> {
-        stretch(&self.times, from.into(), count)
+        stretch(self.all_times(), from.into(), count)
     }
 
     fn nodes(&self, level: u8, index: u64, count: u32) -> Result<Vec<Hash>, IndexError> {
@@ -210,9 +220,9 @@ impl Table for GrowingTable {
         let from = index.checked_sub(self.span().nodes(level).start);
         let from = from.ok_or(UNKNOWN)?;
         if level == 0 {
-            return stretch(&self.leaves, from, count);
+            return stretch(self.leaves(), from, count);
         }
-        let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let tree = self.tree().lock().unwrap_or_else(PoisonError::into_inner);
         let nodes = tree.as_ref().and_then(|tree| tree.nodes.get(&level));
         stretch(nodes.ok_or(UNKNOWN)?, from, count)
     }

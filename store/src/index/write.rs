@@ -75,14 +75,14 @@ fn section(
             .subtrees()
             .iter()
             .for_each(|node| out.extend_from_slice(node));
-        for offset in &table.offsets {
+        for offset in table.all_offsets() {
             out.extend_from_slice(&offset.to_le_bytes());
         }
-        for time in &table.times {
+        for time in table.all_times() {
             out.extend_from_slice(&time.to_le_bytes());
         }
         table
-            .leaves
+            .leaves()
             .iter()
             .for_each(|leaf| out.extend_from_slice(leaf));
         for level in stored_levels() {
@@ -109,11 +109,7 @@ fn section(
 
 /// Buckets, terms, bitmaps; says how many terms and how long the bitmaps.
 fn postings(table: &GrowingTable, out: &mut Vec<u8>) -> Result<(u32, u32), IndexError> {
-    let mut sorted: Vec<(u64, &Posting)> = table
-        .postings
-        .iter()
-        .map(|(term, posting)| (*term, posting))
-        .collect();
+    let mut sorted = table.postings();
     sorted.sort_unstable_by_key(|(term, _)| *term);
     let count = u32::try_from(sorted.len()).map_err(|_| IndexError::TooLarge)?;
     let bits = bucket_bits(count);
