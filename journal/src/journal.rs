@@ -32,6 +32,8 @@ pub struct Journal {
     chain: Chain,
     buffer: Vec<u8>,
     rolled: Option<u64>,
+    /// The next group begins a new segment in any case.
+    ends_segment: bool,
     unchecked_bytes: u64,
     poisoned: bool,
     // Held, never looked at: the folder is released when this is dropped, and when the segment that
@@ -91,6 +93,7 @@ impl Journal {
             chain: found.chain,
             buffer: Vec::new(),
             rolled: None,
+            ends_segment: false,
             unchecked_bytes: FREE_CHECK_BYTES,
             poisoned: false,
             _lock: lock,
@@ -119,6 +122,11 @@ impl Journal {
         self.refuse_if_poisoned()?;
         fail_points::reach(fail_points::BEFORE_SEAL);
         self.write(&[])
+    }
+
+    /// Ends the active segment, if there is a group in it, with the next append that succeeds.
+    pub const fn end_segment(&mut self) {
+        self.ends_segment = true;
     }
 
     /// Whether the last group is one that no later group attests yet.
@@ -222,7 +230,8 @@ impl Journal {
 
     fn roll_if_due(&mut self, bytes: u64) -> Result<(), AppendError> {
         let has_groups = self.chain.offset > segment::first_offset();
-        if !has_groups || self.chain.offset + bytes <= self.options.segment_bytes_max {
+        let fits = self.chain.offset + bytes <= self.options.segment_bytes_max;
+        if !has_groups || (fits && !self.ends_segment) {
             return Ok(());
         }
         let header = segment::Header {
@@ -239,6 +248,7 @@ impl Journal {
             bytes: self.chain.offset,
         };
         self.shared.set_form(self.active, form);
+        self.ends_segment = false;
         self.rolled = Some(self.active);
         self.active = header.number;
         self.chain.offset = segment::first_offset();

@@ -24,6 +24,12 @@ pub trait Sink<T>: Send + 'static {
     /// Hears that a group is durable.
     fn durable(&mut self, group: Durable<T>);
 
+    /// Whether the next group begins a new segment, though there is room in this one. Asked before
+    /// each group, until one did.
+    fn ends_segment(&self) -> bool {
+        false
+    }
+
     /// Hears that a submission was not written. After a failed write every admitted submission of
     /// the group comes here before the next is asked to be admitted: expectations go back.
     fn refused(&mut self, ticket: T, why: RefusedWhy<Self::Refusal>);

@@ -181,6 +181,9 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
             )
         } else {
             fail_points::reach(fail_points::GROUP_FORMED);
+            if self.sink.ends_segment() {
+                self.journal.end_segment();
+            }
             let begun = Instant::now();
             let appended = self.journal.append(&records);
             let waiting = self.queue.len();

@@ -64,6 +64,12 @@ impl Giver {
         self.0.lock().durable += 1;
     }
 
+    /// How many groups are durable, and how many of them the state holds.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        let state = self.0.lock();
+        (state.durable, state.applied)
+    }
+
     /// Hands a group over; waits while too much is on the way. Without a taker it is dropped: the
     /// process ends, and the next start replays it.
     pub(crate) fn give(&self, group: Group) {

@@ -39,6 +39,7 @@ mod projector;
 mod query;
 mod readers;
 mod segments;
+mod sequences;
 mod store;
 mod value;
 mod verify;

@@ -185,6 +185,11 @@ impl Taking<'_> {
         let index = &mut self.0.1;
         index.insert(&stamped.envelope, at.offset, &stamped.marks);
     }
+
+    /// How many tenants have events in it.
+    pub(crate) fn tenants(&self) -> usize {
+        self.0.1.len()
+    }
 }
 
 pub(crate) fn damaged(error: impl std::fmt::Display) -> ReadError {

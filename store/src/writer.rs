@@ -28,6 +28,7 @@ use crate::{
     keeper::Bell,
     projector::Projector,
     segments::Segments,
+    sequences::Sequences,
 };
 
 /// Ends the process: called with why, after it was logged. The daemon aborts; systemd restarts it.
@@ -47,10 +48,12 @@ pub(crate) struct StoreSink {
     db: Db,
     doubt: Doubt,
     segments: Arc<Segments>,
-    /// Last durable sequence of each tenant that appended since the start.
-    durable: HashMap<TenantId, u64>,
+    /// Last durable sequence of each tenant whose events may not be in the state yet.
+    durable: Sequences,
     /// Last sequence in the group that is being formed.
     forming: HashMap<TenantId, u64>,
+    /// The active segment holds as many tenants as it may.
+    crowded: bool,
     out: Giver,
 }
 
@@ -67,21 +70,19 @@ impl StoreSink {
             db,
             doubt,
             segments,
-            durable: HashMap::new(),
+            durable: Sequences::default(),
             forming: HashMap::new(),
+            crowded: false,
             out,
         }
     }
 
     fn last_seq(&self, tenant: TenantId) -> Result<u64, AppendError> {
-        if let Some(seq) = self
-            .forming
-            .get(&tenant)
-            .or_else(|| self.durable.get(&tenant))
-        {
-            return Ok(*seq);
+        let forming = self.forming.get(&tenant).copied();
+        if let Some(seq) = forming.or_else(|| self.durable.get(tenant)) {
+            return Ok(seq);
         }
-        // Nothing of this tenant was appended since the start, so the state is not behind.
+        // All that this tenant appended is in the state.
         let head = self.db.head(tenant).map_err(|error| {
             self.doubt.raise(&error.to_string());
             AppendError::Refused(error.to_string())
@@ -109,7 +110,7 @@ impl Sink<Ticket> for StoreSink {
     }
 
     fn durable(&mut self, group: Durable<Ticket>) {
-        self.durable.extend(self.forming.drain());
+        self.durable.extend(self.forming.drain(), &self.out);
         // Not only where this group rolled: a seal before it may have.
         let rolled = self.segments.roll(group.end.segment).is_some();
         fail_points::reach(fail_points::BEFORE_ANSWER);
@@ -126,12 +127,17 @@ impl Sink<Ticket> for StoreSink {
         for (stamped, at) in &events {
             index.insert(stamped, *at);
         }
+        self.crowded = index.tenants() >= TENANTS_A_SEGMENT_MAX;
         drop(index);
         self.out.give(Group {
             end: group.end,
             events: events.into_iter().map(|(stamped, _)| stamped).collect(),
             rolled,
         });
+    }
+
+    fn ends_segment(&self) -> bool {
+        self.crowded
     }
 
     fn refused(&mut self, ticket: Ticket, why: RefusedWhy<AppendError>) {
@@ -219,5 +225,8 @@ impl std::fmt::Debug for StoreSink {
     }
 }
 
+/// Each takes some 200 bytes of the index in memory, and of most there will be one event: so many
+/// are seven MiB, and their index is written in a fraction of a second.
+const TENANTS_A_SEGMENT_MAX: usize = 32_768;
 /// Indexes of sealed segments that may wait in memory to be written, some ten MiB each.
 const UNWRITTEN_MAX: usize = 4;

@@ -16,6 +16,8 @@ mod commands;
 mod conformance;
 #[path = "store/crash.rs"]
 mod crash;
+#[path = "store/crowded.rs"]
+mod crowded;
 #[path = "store/damage.rs"]
 mod damage;
 #[path = "store/directory.rs"]

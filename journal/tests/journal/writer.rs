@@ -250,6 +250,55 @@ impl Sink<u32> for Blocked {
     fn refused(&mut self, _: u32, _: RefusedWhy<()>) {}
 }
 
+/// Counts the groups it hears of, and ends a segment after every second one.
+struct Pairs(u64);
+
+impl Sink<mpsc::SyncSender<Durable<()>>> for Pairs {
+    type Refusal = ();
+
+    fn admit(&mut self, _: &mut Vec<Record>, _: &mpsc::SyncSender<Durable<()>>) -> Result<(), ()> {
+        Ok(())
+    }
+
+    fn durable(&mut self, group: Durable<mpsc::SyncSender<Durable<()>>>) {
+        self.0 += 1;
+        for item in group.items {
+            let told = Durable {
+                group: group.group,
+                end: group.end,
+                rolled: group.rolled,
+                items: Vec::new(),
+            };
+            item.ticket.send(told).unwrap();
+        }
+    }
+
+    fn ends_segment(&self) -> bool {
+        self.0 > 0 && self.0.is_multiple_of(2)
+    }
+
+    fn refused(&mut self, _: mpsc::SyncSender<Durable<()>>, _: RefusedWhy<()>) {}
+}
+
+#[test]
+fn a_sink_may_end_a_segment_in_which_there_is_room() {
+    let folder = Folder::new();
+    let writer = GroupWriter::start(folder.open().0, Pairs(0), drop).unwrap();
+    let door = writer.submitter();
+    let mut rolled = Vec::new();
+    for seq in 1..=100 {
+        let (ticket, answer) = mpsc::sync_channel(1);
+        door.try_submit(vec![record(seq)], ticket).unwrap();
+        let group = answer.recv_timeout(PATIENCE).unwrap();
+        rolled.extend(group.rolled);
+    }
+    writer.shutdown(PATIENCE).unwrap();
+    assert_eq!(rolled, (1..50).collect::<Vec<_>>());
+    let (journal, recovery) = folder.open();
+    assert_eq!(recovery.records, 100);
+    assert_eq!(journal.end().segment, 50);
+}
+
 #[test]
 fn a_full_queue_gives_the_submission_back_at_once_or_at_its_deadline() {
     let folder = Folder::new();
