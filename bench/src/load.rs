@@ -23,6 +23,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -75,6 +76,8 @@ pub(crate) enum Server {
 pub(crate) enum Order {
     /// Ask for so long; times are kept in the book of that number.
     Run { ms: u64, book: usize },
+    /// Connect anew, the connections spread over the threads in another way for each number.
+    Dial { number: u64 },
     /// Say what stands in the book of that number.
     Tell { book: usize },
 }
@@ -121,33 +124,21 @@ pub(crate) fn serve() -> anyhow::Result<ExitCode> {
     let mut orders = Orders::open();
     let spec: Spec = orders.next()?.context("no spec")?;
     let world = Arc::new(World::read(&spec.world)?);
-    let mut threads = Vec::new();
     let count = thread::available_parallelism()?
         .get()
         .min(spec.members.len());
-    for number in 0..count {
-        let mine = spec.members.iter().skip(number).step_by(count);
-        let spec = Spec {
-            members: mine.copied().collect(),
-            ..spec.clone()
-        };
-        threads.push(Thread::start(spec, Arc::clone(&world))?);
+    let mut threads = Vec::new();
+    for _ in 0..count {
+        threads.push(Thread::start(spec.clone(), Arc::clone(&world))?);
     }
-    let mut ready = Vec::new();
-    for thread in &threads {
-        ready.push(thread.ready.recv().context("a client's thread ended")??);
-    }
-    answer(&ready.first().context("nobody to ask")?)?;
+    answer(&dial(&threads, &spec.members)?)?;
     let mut books = [const { Vec::new() }; BOOKS];
     while let Some(order) = orders.next()? {
         match order {
             Order::Run { ms, book } => {
                 let until = Instant::now() + Duration::from_millis(ms);
                 for thread in &threads {
-                    thread
-                        .orders
-                        .send(until)
-                        .context("a client's thread ended")?;
+                    thread.tell(Work::Run(until))?;
                 }
                 let mut all = Ran::default();
                 for thread in &threads {
@@ -160,12 +151,30 @@ pub(crate) fn serve() -> anyhow::Result<ExitCode> {
                 }
                 answer(&all)?;
             }
+            Order::Dial { number } => {
+                let mut members = spec.members.clone();
+                members.shuffle(&mut StdRng::seed_from_u64(number));
+                answer(&dial(&threads, &members)?)?;
+            }
             Order::Tell { book } => {
                 answer(&Book::of(books.get_mut(book).context("no such book")?))?
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Connects them all, each thread a share.
+fn dial(threads: &[Thread], members: &[usize]) -> anyhow::Result<Ready> {
+    for (number, thread) in threads.iter().enumerate() {
+        let mine = members.iter().skip(number).step_by(threads.len());
+        thread.tell(Work::Dial(mine.copied().collect()))?;
+    }
+    let mut ready = Vec::new();
+    for thread in threads {
+        ready.push(thread.ready.recv().context("a client's thread ended")??);
+    }
+    ready.into_iter().next().context("nobody to ask")
 }
 
 impl Book {
@@ -190,45 +199,57 @@ type Told = anyhow::Result<(Ran, Vec<u32>)>;
 /// One of the client's threads, with its share of the connections.
 struct Thread {
     ready: Receiver<anyhow::Result<Ready>>,
-    orders: SyncSender<Instant>,
+    work: SyncSender<Work>,
     runs: Receiver<Told>,
+}
+
+/// What a thread is told to do.
+enum Work {
+    /// Leave what it is connected to, and connect these members.
+    Dial(Vec<usize>),
+    /// Ask until then.
+    Run(Instant),
 }
 
 impl Thread {
     fn start(spec: Spec, world: Arc<World>) -> anyhow::Result<Self> {
         let (readied, ready) = sync_channel(1);
-        let (orders, ordered) = sync_channel::<Instant>(1);
+        let (work, told) = sync_channel(1);
         let (ran, runs) = sync_channel(1);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         thread::spawn(move || {
-            let mut lines = match runtime.block_on(open(&spec, &world)) {
-                Ok(lines) => lines,
-                Err(error) => return drop(readied.send(Err(error))),
-            };
-            let said = lines.first().map(Line::ready);
-            if readied.send(said.context("no connection")).is_err() {
-                return;
-            }
-            while let Ok(until) = ordered.recv() {
-                let told = runtime.block_on(run(&mut lines, until));
-                if ran.send(told).is_err() {
+            let mut lines = Vec::new();
+            while let Ok(work) = told.recv() {
+                let heard = match work {
+                    Work::Dial(members) => {
+                        lines.clear();
+                        let opened = runtime.block_on(open(&spec, &world, &members));
+                        let said = opened.and_then(|opened| {
+                            lines = opened;
+                            lines.first().map(Line::ready).context("no connection")
+                        });
+                        readied.send(said).is_ok()
+                    }
+                    Work::Run(until) => ran.send(runtime.block_on(run(&mut lines, until))).is_ok(),
+                };
+                if !heard {
                     return;
                 }
             }
         });
-        Ok(Self {
-            ready,
-            orders,
-            runs,
-        })
+        Ok(Self { ready, work, runs })
+    }
+
+    fn tell(&self, work: Work) -> anyhow::Result<()> {
+        self.work.send(work).ok().context("a client's thread ended")
     }
 }
 
-async fn open(spec: &Spec, world: &World) -> anyhow::Result<Vec<Line>> {
-    let mut lines = Vec::with_capacity(spec.members.len());
-    for number in &spec.members {
+async fn open(spec: &Spec, world: &World, members: &[usize]) -> anyhow::Result<Vec<Line>> {
+    let mut lines = Vec::with_capacity(members.len());
+    for number in members {
         let member = world.members.get(*number).context("no such member")?;
         let line = match spec.server {
             Server::Https | Server::Handler => {
