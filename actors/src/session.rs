@@ -5,6 +5,7 @@
 //! stream it is given, and ends as a whole: nothing of it survives. Most wait most of the time:
 //! what is rare is made when it comes, and does not wait with them.
 
+mod courtesy;
 mod interests;
 mod opening;
 mod pace;
