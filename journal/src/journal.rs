@@ -32,7 +32,7 @@ pub struct Journal {
     chain: Chain,
     buffer: Vec<u8>,
     rolled: Option<u64>,
-    /// The next group begins a new segment in any case.
+    /// The next append begins a new segment, if there is a group in this one.
     ends_segment: bool,
     unchecked_bytes: u64,
     poisoned: bool,
@@ -124,7 +124,13 @@ impl Journal {
         self.write(&[])
     }
 
-    /// Ends the active segment, if there is a group in it, with the next append that succeeds.
+    /// The number of the active segment.
+    #[must_use]
+    pub const fn active_segment(&self) -> u64 {
+        self.active
+    }
+
+    /// Has the next append, and no later one, begin a new segment, if there is a group in this one.
     pub const fn end_segment(&mut self) {
         self.ends_segment = true;
     }
@@ -231,7 +237,8 @@ impl Journal {
     fn roll_if_due(&mut self, bytes: u64) -> Result<(), AppendError> {
         let has_groups = self.chain.offset > segment::first_offset();
         let fits = self.chain.offset + bytes <= self.options.segment_bytes_max;
-        if !has_groups || (fits && !self.ends_segment) {
+        let ends = std::mem::take(&mut self.ends_segment);
+        if !has_groups || (fits && !ends) {
             return Ok(());
         }
         let header = segment::Header {
@@ -239,16 +246,18 @@ impl Journal {
             first_group: self.chain.next_group,
             previous: self.chain.hash,
         };
-        self.file = self.folder.create(&header).map_err(|error| match error {
-            CreateError::Write(source) => AppendError::Write(source),
-            CreateError::Sync(source) => self.poison("making a segment", source),
-        })?;
+        self.file = match self.folder.create(&header) {
+            Ok(file) => file,
+            // It was to end early: there is room, and the next append may try again.
+            Err(CreateError::Write(_)) if fits => return Ok(()),
+            Err(CreateError::Write(source)) => return Err(AppendError::Write(source)),
+            Err(CreateError::Sync(source)) => return Err(self.poison("making a segment", source)),
+        };
         let form = Form {
             compressed: false,
             bytes: self.chain.offset,
         };
         self.shared.set_form(self.active, form);
-        self.ends_segment = false;
         self.rolled = Some(self.active);
         self.active = header.number;
         self.chain.offset = segment::first_offset();

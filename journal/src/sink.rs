@@ -24,9 +24,9 @@ pub trait Sink<T>: Send + 'static {
     /// Hears that a group is durable.
     fn durable(&mut self, group: Durable<T>);
 
-    /// Whether the next group begins a new segment, though there is room in this one. Asked before
-    /// each group, until one did.
-    fn ends_segment(&self) -> bool {
+    /// Whether this segment, the active one, takes no further group of records, though there is
+    /// room in it. Asked before each of them.
+    fn ends_segment(&self, _active: u64) -> bool {
         false
     }
 

@@ -181,7 +181,7 @@ impl<T, S: Sink<T>> Writer<'_, S, T> {
             )
         } else {
             fail_points::reach(fail_points::GROUP_FORMED);
-            if self.sink.ends_segment() {
+            if self.sink.ends_segment(self.journal.active_segment()) {
                 self.journal.end_segment();
             }
             let begun = Instant::now();

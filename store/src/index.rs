@@ -3,8 +3,9 @@
 //!
 //! The index of the active segment grows in memory ([`Growing`]); when the segment is sealed it is
 //! written beside it as `.idx`, of which only the checksums and marks of the directory stay in
-//! memory ([`Sealed`]), so that a tenant that sleeps costs next to none. Both answer the same questions ([`Table`]). An index is disposable: a missing,
-//! damaged or older one is built again from its segment.
+//! memory ([`Sealed`]), so that a tenant that sleeps costs next to none. Both answer the same
+//! questions ([`Table`]). An index is disposable: a missing, damaged or older one is built again
+//! from its segment.
 //!
 //! # The file
 //!

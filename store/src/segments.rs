@@ -74,6 +74,16 @@ impl Held {
         }
     }
 
+    /// Whether it may hold an event of that time or later; reads nothing.
+    fn may_reach(&self, since: Option<Timestamp>) -> bool {
+        match (self, since) {
+            (Self::File(index), Some(since)) => {
+                index.latest().is_some_and(|latest| latest >= since)
+            }
+            (Self::Memory(_), _) | (Self::File(_), None) => true,
+        }
+    }
+
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Memory(one), Self::Memory(other)) => Arc::ptr_eq(one, other),
@@ -159,6 +169,10 @@ impl Segments {
         let (segment, index) = std::mem::replace(&mut *active, (next, Growing::default()));
         self.ids.sealed(&index);
         self.hold(segment, Held::Memory(Arc::new(index)));
+        // A segment in which there is a seal and no event is one too.
+        for skipped in segment + 1..next {
+            self.hold(skipped, Held::Memory(Arc::default()));
+        }
         Some(segment)
     }
 

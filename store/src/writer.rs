@@ -52,8 +52,8 @@ pub(crate) struct StoreSink {
     durable: Sequences,
     /// Last sequence in the group that is being formed.
     forming: HashMap<TenantId, u64>,
-    /// The active segment holds as many tenants as it may.
-    crowded: bool,
+    /// The segment whose index holds as many tenants as it may, if the last one does.
+    crowded: Option<u64>,
     out: Giver,
 }
 
@@ -72,7 +72,7 @@ impl StoreSink {
             segments,
             durable: Sequences::default(),
             forming: HashMap::new(),
-            crowded: false,
+            crowded: None,
             out,
         }
     }
@@ -127,7 +127,7 @@ impl Sink<Ticket> for StoreSink {
         for (stamped, at) in &events {
             index.insert(stamped, *at);
         }
-        self.crowded = index.tenants() >= TENANTS_A_SEGMENT_MAX;
+        self.crowded = (index.tenants() >= TENANTS_A_SEGMENT).then_some(group.end.segment);
         drop(index);
         self.out.give(Group {
             end: group.end,
@@ -136,8 +136,8 @@ impl Sink<Ticket> for StoreSink {
         });
     }
 
-    fn ends_segment(&self) -> bool {
-        self.crowded
+    fn ends_segment(&self, active: u64) -> bool {
+        self.crowded == Some(active)
     }
 
     fn refused(&mut self, ticket: Ticket, why: RefusedWhy<AppendError>) {
@@ -225,8 +225,8 @@ impl std::fmt::Debug for StoreSink {
     }
 }
 
-/// Each takes some 200 bytes of the index in memory, and of most there will be one event: so many
-/// are seven MiB, and their index is written in a fraction of a second.
-const TENANTS_A_SEGMENT_MAX: usize = 32_768;
+/// The group that brings so many is the last one of its segment. Where they are many, of most there
+/// is one event, which takes some 200 bytes of the index in memory: so many are seven MiB.
+const TENANTS_A_SEGMENT: usize = 32_768;
 /// Indexes of sealed segments that may wait in memory to be written, some ten MiB each.
 const UNWRITTEN_MAX: usize = 4;

@@ -250,53 +250,72 @@ impl Sink<u32> for Blocked {
     fn refused(&mut self, _: u32, _: RefusedWhy<()>) {}
 }
 
-/// Counts the groups it hears of, and ends a segment after every second one.
-struct Pairs(u64);
+/// Says how often it was told to write a group, and ends segments with odd numbers.
+struct Odd;
 
-impl Sink<mpsc::SyncSender<Durable<()>>> for Pairs {
+impl Sink<mpsc::SyncSender<Option<u64>>> for Odd {
     type Refusal = ();
 
-    fn admit(&mut self, _: &mut Vec<Record>, _: &mpsc::SyncSender<Durable<()>>) -> Result<(), ()> {
+    fn admit(&mut self, _: &mut Vec<Record>, _: &mpsc::SyncSender<Option<u64>>) -> Result<(), ()> {
         Ok(())
     }
 
-    fn durable(&mut self, group: Durable<mpsc::SyncSender<Durable<()>>>) {
-        self.0 += 1;
+    fn durable(&mut self, group: Durable<mpsc::SyncSender<Option<u64>>>) {
         for item in group.items {
-            let told = Durable {
-                group: group.group,
-                end: group.end,
-                rolled: group.rolled,
-                items: Vec::new(),
-            };
-            item.ticket.send(told).unwrap();
+            item.ticket.send(Some(group.end.segment)).unwrap();
         }
     }
 
-    fn ends_segment(&self) -> bool {
-        self.0 > 0 && self.0.is_multiple_of(2)
+    fn ends_segment(&self, active: u64) -> bool {
+        !active.is_multiple_of(2)
     }
 
-    fn refused(&mut self, _: mpsc::SyncSender<Durable<()>>, _: RefusedWhy<()>) {}
+    fn refused(&mut self, ticket: mpsc::SyncSender<Option<u64>>, _: RefusedWhy<()>) {
+        ticket.send(None).unwrap();
+    }
+}
+
+/// Submits one record and says in which segment it stands; `None` where it was refused.
+fn one_more(door: &Submitter<mpsc::SyncSender<Option<u64>>>, seq: u64) -> Option<u64> {
+    let (ticket, answer) = mpsc::sync_channel(1);
+    door.try_submit(vec![record(seq)], ticket).unwrap();
+    answer.recv_timeout(PATIENCE).unwrap()
 }
 
 #[test]
 fn a_sink_may_end_a_segment_in_which_there_is_room() {
     let folder = Folder::new();
-    let writer = GroupWriter::start(folder.open().0, Pairs(0), drop).unwrap();
+    let writer = GroupWriter::start(folder.open().0, Odd, drop).unwrap();
     let door = writer.submitter();
-    let mut rolled = Vec::new();
-    for seq in 1..=100 {
-        let (ticket, answer) = mpsc::sync_channel(1);
-        door.try_submit(vec![record(seq)], ticket).unwrap();
-        let group = answer.recv_timeout(PATIENCE).unwrap();
-        rolled.extend(group.rolled);
-    }
+    let segments: Vec<_> = (1..=100).map(|seq| one_more(&door, seq)).collect();
     writer.shutdown(PATIENCE).unwrap();
-    assert_eq!(rolled, (1..50).collect::<Vec<_>>());
-    let (journal, recovery) = folder.open();
-    assert_eq!(recovery.records, 100);
-    assert_eq!(journal.end().segment, 50);
+    // Segment 1 is asked about when it is empty; from there on only 2 takes all that come.
+    assert_eq!(segments[..3], [Some(1), Some(2), Some(2)]);
+    assert!(segments[3..].iter().all(|segment| *segment == Some(2)));
+    assert_eq!(folder.open().1.records, 100);
+}
+
+#[test]
+fn a_segment_that_begins_with_a_failed_write_goes_on() {
+    let folder = Folder::new();
+    let disk = FaultyDisk::default();
+    let journal = Journal::open_on(
+        Arc::new(disk.clone()),
+        folder.path(),
+        folder.options.clone(),
+    );
+    let writer = GroupWriter::start(journal.unwrap().0, Odd, drop).unwrap();
+    let door = writer.submitter();
+    assert_eq!(one_more(&door, 1), Some(1));
+    // The segment is made and its header written; then the group is not.
+    disk.fail(Fault::NoWrite);
+    disk.fail(Fault::Write(10));
+    let refused = one_more(&door, 2);
+    let after: Vec<_> = (2..=20).map(|seq| one_more(&door, seq)).collect();
+    writer.shutdown(PATIENCE).unwrap();
+    assert_eq!(refused, None);
+    assert!(after.iter().all(|segment| *segment == Some(2)), "{after:?}");
+    assert_eq!(folder.open().1.records, 20);
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Section {
         out.extend_from_slice(&self.at.to_le_bytes());
     }
 
-    /// Reads an entry whose checksum held; `None` where it does not add up.
+    /// Reads an entry; `None` where it does not add up. That it is the one written, a checksum says.
     pub(super) fn read(bytes: &[u8; SECTION_BYTES]) -> Option<Self> {
         let time = |at| Timestamp::from_millis(i64::from_le_bytes(array(bytes, at)));
         let number = |at| u32::from_le_bytes(array(bytes, at));

@@ -83,8 +83,8 @@ impl Sealed {
         Ok(section.map(|section| self.table(section)))
     }
 
-    /// Every tenant that has events here, read a stretch at a time; what stands after a stretch
-    /// that cannot be read may be missing.
+    /// Every tenant that has events here, read a stretch at a time; one error stands for a stretch
+    /// that cannot be read.
     pub(crate) fn tenants(
         &self,
     ) -> impl Iterator<Item = Result<(TenantId, SealedTable<'_>), IndexError>> {

@@ -3,7 +3,7 @@
 
 use std::sync::PoisonError;
 
-use provost_protocol::TenantId;
+use provost_protocol::{TenantId, Timestamp};
 
 use super::{Held, Segments, damaged};
 use crate::{
@@ -26,41 +26,84 @@ impl HeldTable<'_> {
     }
 }
 
-impl Segments {
-    /// Segments that hold events of the tenant, and which, newest first.
-    pub(super) fn holding(&self, tenant: TenantId) -> Result<Vec<(u64, Span)>, ReadError> {
-        let (mut before, here) = {
-            let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
-            (active.0, active.1.tenant(tenant).map(Table::span))
-        };
-        let mut holding: Vec<(u64, Span)> = here.map(|span| (before, span)).into_iter().collect();
-        while let Some(found) = self.last_before(tenant, before)? {
-            before = found.0;
-            holding.push(found);
+/// The segments that hold a tenant's events, newest first.
+pub(super) struct Holding<'a> {
+    segments: &'a Segments,
+    tenant: TenantId,
+    since: Option<Timestamp>,
+    /// What the active one holds, until it was given.
+    here: Option<(u64, Span)>,
+    /// All from here on were asked.
+    before: u64,
+}
+
+impl Iterator for Holding<'_> {
+    type Item = Result<(u64, Span), ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(here) = self.here.take() {
+            return Some(Ok(here));
         }
-        Ok(holding)
+        loop {
+            let (tenant, since) = (self.tenant, self.since);
+            let (segment, held) = self.segments.may_hold_before(tenant, since, self.before)?;
+            self.before = segment;
+            let span = |table: Option<&dyn Table>| Ok(table.map(Table::span));
+            match self.segments.ask((segment, tenant), &held, span) {
+                Ok(Some(span)) => return Some(Ok((segment, span))),
+                Ok(None) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Segments {
+    /// Segments that hold events of the tenant, and which, newest first. Each is asked when it is
+    /// its turn: whoever has enough reads no more of them.
+    pub(super) fn holding(&self, tenant: TenantId) -> Holding<'_> {
+        self.holding_since(tenant, None)
+    }
+
+    /// The same, without segments that hold no event of that time or later.
+    pub(super) fn holding_since(&self, tenant: TenantId, since: Option<Timestamp>) -> Holding<'_> {
+        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
+        let here = active.1.tenant(tenant).map(Table::span);
+        Holding {
+            segments: self,
+            tenant,
+            since,
+            here: here.map(|span| (active.0, span)),
+            before: active.0,
+        }
     }
 
     /// The newest sealed segment before this one that holds events of the tenant, and which.
     pub(super) fn last_before(
         &self,
         tenant: TenantId,
-        mut before: u64,
+        before: u64,
     ) -> Result<Option<(u64, Span)>, ReadError> {
-        while let Some((segment, held)) = self.may_hold_before(tenant, before) {
-            let span = |table: Option<&dyn Table>| Ok(table.map(Table::span));
-            if let Some(span) = self.ask((segment, tenant), &held, span)? {
-                return Ok(Some((segment, span)));
-            }
-            before = segment;
-        }
-        Ok(None)
+        let mut holding = Holding {
+            segments: self,
+            tenant,
+            since: None,
+            here: None,
+            before,
+        };
+        holding.next().transpose()
     }
 
-    fn may_hold_before(&self, tenant: TenantId, before: u64) -> Option<(u64, Held)> {
+    fn may_hold_before(
+        &self,
+        tenant: TenantId,
+        since: Option<Timestamp>,
+        before: u64,
+    ) -> Option<(u64, Held)> {
         let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
         let mut older = sealed.range(..before).rev();
-        let (segment, held) = older.find(|(_, held)| held.may_hold(tenant))?;
+        let may = |held: &Held| held.may_reach(since) && held.may_hold(tenant);
+        let (segment, held) = older.find(|(_, held)| may(held))?;
         Some((*segment, held.clone()))
     }
 
@@ -156,5 +199,6 @@ impl Segments {
     }
 }
 
-/// Twice what ten million events need, and few of the 1,024 files that a process has at least.
+/// Twice what ten million events of some thousand tenants need, and few of the 1,024 files that a
+/// process has at least.
 const OPEN_INDEXES_MAX: usize = 160;

@@ -128,8 +128,8 @@ pub(crate) fn name_closed(disk: &Arc<dyn Disk>, journal: &Path, damage: &Journal
 }
 
 /// Names what is wrong with an index file, and the tenants in whose sections it is: of an index
-/// whose directory cannot be read nobody's can be told. `None` where there is none of today's format, which is
-/// no damage.
+/// whose directory cannot be read nobody's can be told. `None` where there is none of today's
+/// format, which is no damage.
 pub(crate) fn name_index(segment: u64, index: Option<&Sealed>, why: &IndexError) -> Option<Damage> {
     let (offset, text) = match why {
         IndexError::Earlier => return None,

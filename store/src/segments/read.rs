@@ -22,7 +22,11 @@ impl Segments {
         since: Timestamp,
     ) -> Result<Vec<Option<StoredEvent>>, ReadError> {
         let mut found: Vec<Option<StoredEvent>> = vec![None; keys.len()];
-        for (segment, span) in self.holding(tenant)? {
+        for holding in self.holding_since(tenant, Some(since)) {
+            if found.iter().all(Option::is_some) {
+                break;
+            }
+            let (segment, span) = holding?;
             // Not the end of the search: a clock that was set back leaves older segments younger.
             if span.latest < since {
                 continue;
@@ -56,19 +60,25 @@ impl Segments {
         tenant: TenantId,
         range: &Range,
     ) -> Result<Vec<StoredEvent>, ReadError> {
-        let mut segments = self.holding(tenant)?;
-        if range.newest_before.is_none() {
-            segments.reverse();
-        }
+        let newest_first = self.holding(tenant);
+        // What stands after a sequence stands in the newest segments.
+        let after = newest_first.take_while(|holding| {
+            let holding = holding.as_ref();
+            holding.map_or(true, |(_, span)| span.last_seq() > range.after)
+        });
+        let segments: Box<dyn Iterator<Item = _>> = if range.newest_before.is_some() {
+            Box::new(after)
+        } else {
+            let oldest_first: Vec<_> = after.collect();
+            Box::new(oldest_first.into_iter().rev())
+        };
         let mut events = Vec::new();
-        for (segment, span) in segments {
+        for holding in segments {
             let wanted = range.limit - events.len();
             if wanted == 0 {
                 break;
             }
-            if span.last_seq() <= range.after {
-                continue;
-            }
+            let (segment, _) = holding?;
             for entry in self.look((segment, tenant), |table| stretch(table, range, wanted))? {
                 events.push(self.event(segment, tenant, entry)?);
             }
@@ -86,10 +96,11 @@ impl Segments {
         let before = query.before.unwrap_or(u64::MAX);
         let mut events = Vec::new();
         let matches = |envelope: &Envelope| query.matches(envelope);
-        for (segment, span) in self.holding(tenant)? {
+        for holding in self.holding_since(tenant, query.since) {
             if events.len() >= query.room() {
                 break;
             }
+            let (segment, span) = holding?;
             if span.first_seq >= before || !filter.reaches(span.earliest, span.latest) {
                 continue;
             }
