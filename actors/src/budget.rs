@@ -192,9 +192,10 @@ impl Budget {
             return Ok(());
         };
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let rest_ms = wait_ms.saturating_add(1).max(REST_MS_LEAST);
         let detail = "more than one connection or its tenant may ask for";
         Err(Problem::new(Code::RateLimited, detail)
-            .retry_after_ms(wait_ms.saturating_add(1).max(REST_MS_LEAST) + self.tenant.spread_ms()))
+            .retry_after_ms(rest_ms.saturating_add(self.tenant.spread_ms())))
     }
 
     /// A frame was taken in; says whether the turn of the tenant's sessions is over.

@@ -33,6 +33,12 @@ impl TrustBoard {
         self.0.load().id.clone()
     }
 
+    /// Whether the present bundle has this name.
+    #[must_use]
+    pub fn is(&self, bundle: &str) -> bool {
+        self.0.load().id == bundle
+    }
+
     /// Whether it matters who trusts this bundle: only while there is more than one root.
     #[must_use]
     pub fn asks_for(&self, bundle: &str) -> bool {

@@ -6,7 +6,7 @@
 
 use std::{
     borrow::Cow,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use provost_kernel::{
@@ -18,7 +18,7 @@ use provost_protocol::{
     TenantId, Timestamp,
     entity::{DeploymentMode, RuntimeStatus},
     sign::PeerIdentity,
-    wire::{Check, Heartbeat, Operation, Outcome, Request},
+    wire::{Check, DesiredState, Heartbeat, Operation, Outcome, Request},
 };
 
 use super::{Gateway, Kept, Peer, heartbeat::check_metrics, peer::caller};
@@ -38,6 +38,8 @@ pub(super) struct Glance {
     facts: CheckFacts,
     recorded: Recorded,
     deployment_mode: DeploymentMode,
+    /// What its own tenant asks of it, once it was asked for; the interval is not of this.
+    desired: OnceLock<DesiredState>,
 }
 
 /// Who calls, and from which states it is answered.
@@ -76,6 +78,7 @@ impl Glance {
                 lost: record.lost,
             },
             deployment_mode: record.deployment_mode,
+            desired: OnceLock::new(),
         })
     }
 }
@@ -160,11 +163,7 @@ impl Gateway {
         let house = self.directory.house();
         let caller = &seen.glance.caller;
         let rhythm = self.rhythm(seen.own).spread(house.random.seed());
-        let surroundings = Surroundings {
-            trust_bundle: house.trust_bundle.id(),
-            heartbeat_interval_ms: rhythm.interval_ms,
-        };
-        let desired = desired_state(seen.acted(), caller, &surroundings).ok()?;
+        let desired = self.desired_at_once(seen, rhythm.interval_ms)?;
         let mut taken = Beat {
             health: beat.health,
             metrics: std::mem::take(&mut beat.metrics),
@@ -178,6 +177,29 @@ impl Gateway {
             return None;
         };
         Some(self.beat_taken(caller, answer, desired))
+    }
+
+    /// Built once for as long as state and bundle are the same.
+    fn desired_at_once(&self, seen: &Seen<'_>, heartbeat_interval_ms: u64) -> Option<DesiredState> {
+        let board = &self.directory.house().trust_bundle;
+        let held = &seen.glance.desired;
+        let is_own = seen.other.is_none();
+        if let Some(desired) = held.get()
+            && is_own
+            && board.is(&desired.trust_bundle)
+        {
+            return Some(desired.clone());
+        }
+        let surroundings = Surroundings {
+            trust_bundle: board.id(),
+            heartbeat_interval_ms,
+        };
+        let desired = desired_state(seen.acted(), &seen.glance.caller, &surroundings).ok()?;
+        if is_own {
+            // One of an earlier bundle stays where it is: the bundle changes once in years.
+            let _ = held.set(desired.clone());
+        }
+        Some(desired)
     }
 }
 

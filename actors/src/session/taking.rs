@@ -36,7 +36,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     pub(super) async fn take_in(&mut self) -> Taken {
         self.pace.turn().await;
         let mut came = self.moment();
-        give_way(came.instant);
+        if give_way(came.instant) {
+            came = self.moment();
+        }
         while self.pace.rest().is_none() {
             self.stream.set_limit(self.machine.frame_bytes_max());
             let ending = match self.stream.next_frame() {
