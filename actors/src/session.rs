@@ -26,10 +26,12 @@ use provost_protocol::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
+    time::Instant,
 };
 use tracing::{Instrument as _, Span};
 
 use self::{
+    courtesy::give_way,
     interests::Interests,
     pace::Pace,
     stream::{Came, FrameStream},
@@ -112,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         loop {
             let taken = self.take_in().await;
             let at_once = self.stream.flush().await;
+            give_way(Instant::now());
             if let Taken::Last(ending) = taken {
                 return ending;
             }

@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Life, courtesy::give_way, stream::Came};
+use super::{Life, stream::Came};
 
 /// One look at the clocks.
 #[derive(Debug, Clone, Copy)]
@@ -36,9 +36,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     pub(super) async fn take_in(&mut self) -> Taken {
         self.pace.turn().await;
         let mut came = self.moment();
-        if give_way(came.instant) {
-            came = self.moment();
-        }
         while self.pace.rest().is_none() {
             self.stream.set_limit(self.machine.frame_bytes_max());
             let ending = match self.stream.next_frame() {
