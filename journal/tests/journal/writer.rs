@@ -84,6 +84,19 @@ fn ask(door: &Submitter<Ticket>, records: Vec<Record>) -> Answer {
     submit(door, records).recv_timeout(PATIENCE).unwrap()
 }
 
+/// Waits until the first group and its seal are written; nothing else is written after them until
+/// more is submitted.
+fn wait_for_seal(disk: &FaultyDisk) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut calls = Vec::new();
+    // Write and sync, of the group and of its seal.
+    while calls.len() < 4 {
+        assert!(Instant::now() < deadline, "no seal came");
+        calls.extend(disk.calls());
+        thread::yield_now();
+    }
+}
+
 fn faulty(folder: &Folder) -> (FaultyDisk, World) {
     let disk = FaultyDisk::default();
     let journal = Journal::open_on(
@@ -130,14 +143,7 @@ fn an_idle_writer_seals_once_and_a_shutdown_finds_nothing_to_seal() {
     let door = world.writer.submitter();
     disk.calls();
     ask(&door, vec![record(1)]).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    let mut calls = Vec::new();
-    // Write and sync, of the group and of its seal.
-    while calls.len() < 4 {
-        assert!(Instant::now() < deadline, "no seal came");
-        calls.extend(disk.calls());
-        thread::yield_now();
-    }
+    wait_for_seal(&disk);
     world.writer.shutdown(PATIENCE).unwrap();
     assert_eq!(disk.calls(), [""; 0]);
     let (journal, recovery) = folder.open();
@@ -250,7 +256,7 @@ impl Sink<u32> for Blocked {
     fn refused(&mut self, _: u32, _: RefusedWhy<()>) {}
 }
 
-/// Says how often it was told to write a group, and ends segments with odd numbers.
+/// Says in which segment a submission stands, and ends segments of odd numbers.
 struct Odd;
 
 impl Sink<mpsc::SyncSender<Option<u64>>> for Odd {
@@ -289,7 +295,7 @@ fn a_sink_may_end_a_segment_in_which_there_is_room() {
     let door = writer.submitter();
     let segments: Vec<_> = (1..=100).map(|seq| one_more(&door, seq)).collect();
     writer.shutdown(PATIENCE).unwrap();
-    // Segment 1 is asked about when it is empty; from there on only 2 takes all that come.
+    // Nothing ends a segment that holds no group: 1 takes the first, and 2 all others.
     assert_eq!(segments[..3], [Some(1), Some(2), Some(2)]);
     assert!(segments[3..].iter().all(|segment| *segment == Some(2)));
     assert_eq!(folder.open().1.records, 100);
@@ -306,7 +312,9 @@ fn a_segment_that_begins_with_a_failed_write_goes_on() {
     );
     let writer = GroupWriter::start(journal.unwrap().0, Odd, drop).unwrap();
     let door = writer.submitter();
+    disk.calls();
     assert_eq!(one_more(&door, 1), Some(1));
+    wait_for_seal(&disk);
     // The segment is made and its header written; then the group is not.
     disk.fail(Fault::NoWrite);
     disk.fail(Fault::Write(10));
@@ -316,6 +324,28 @@ fn a_segment_that_begins_with_a_failed_write_goes_on() {
     assert_eq!(refused, None);
     assert!(after.iter().all(|segment| *segment == Some(2)), "{after:?}");
     assert_eq!(folder.open().1.records, 20);
+}
+
+#[test]
+fn a_segment_goes_on_where_the_one_after_it_cannot_be_made_early() {
+    let folder = Folder::new();
+    let disk = FaultyDisk::default();
+    let journal = Journal::open_on(
+        Arc::new(disk.clone()),
+        folder.path(),
+        folder.options.clone(),
+    );
+    let writer = GroupWriter::start(journal.unwrap().0, Odd, drop).unwrap();
+    let door = writer.submitter();
+    disk.calls();
+    assert_eq!(one_more(&door, 1), Some(1));
+    wait_for_seal(&disk);
+    // The new segment's header.
+    disk.fail(Fault::Write(10));
+    assert_eq!(one_more(&door, 2), Some(1));
+    assert_eq!(one_more(&door, 3), Some(2));
+    writer.shutdown(PATIENCE).unwrap();
+    assert_eq!(folder.open().1.records, 3);
 }
 
 #[test]
