@@ -10,6 +10,7 @@ mod check;
 mod checkpoint;
 mod heartbeat;
 mod peer;
+mod refused;
 mod renew;
 mod resolve;
 mod throttle;
@@ -31,8 +32,11 @@ use provost_protocol::{
     wire::{Confirm, DesiredState, Operation, Outcome, Trusts, WirePolicies},
 };
 
-pub use self::peer::{Facts, Kept, Known, Peer, Registered};
 use self::throttle::Throttle;
+pub use self::{
+    peer::{Facts, Kept, Known, Peer, Registered},
+    refused::is_final_refusal,
+};
 use crate::{Budgets, Directory, Rates, TenantError, TenantHandle, TokenVerifier};
 
 /// The five calls. Cheap to clone.

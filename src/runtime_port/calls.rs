@@ -13,6 +13,7 @@ use axum::{
 use provost_actors::{
     Budget, Kept, Peer,
     budget::{CHECK, cost},
+    is_final_refusal,
 };
 use provost_protocol::{
     Code, CorrelationId, Problem, RuntimeId, TenantId,
@@ -66,13 +67,9 @@ pub(super) async fn serve(
         Err(problem) => Err(problem),
     };
     let refused = |problem: Problem| {
-        let over = matches!(
-            problem.code,
-            Code::RuntimeRevoked | Code::CertificateRefused
-        );
+        let over = is_final_refusal(problem.code);
         let mut response = Refusal::from(problem.correlated(correlation)).into_response();
         if over {
-            // Whose certificate or runtime is refused now is refused whatever it asks next.
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));

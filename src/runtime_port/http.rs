@@ -13,18 +13,20 @@ use hyper_util::{
 use provost_certs::{Alpn, TlsStream};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tower::util::MapRequest;
 
 use super::{drained, patient::Patient};
 
-/// Serves `routes` until the peer, its silence, or the kernel's stop ends it.
+/// Serves `routes` until the peer, its silence, or the kernel's stop ends it; or `refused` does,
+/// which is looked after once the peer has asked for something.
 pub(super) async fn serve(
     stream: TlsStream,
     alpn: Alpn,
     routes: Router,
     mut draining: watch::Receiver<bool>,
+    refused: impl Future<Output = ()>,
 ) {
     let (heard, last) = watch::channel(None);
     let note = move |request: Request<Incoming>| {
@@ -40,7 +42,8 @@ pub(super) async fn serve(
     let mut ends = FuturesUnordered::new();
     ends.push(async {
         tokio::select! {
-            () = silence(last) => End::Silence,
+            () = silence(last.clone()) => End::Silence,
+            () = once_heard(last, refused) => End::Refused,
             () = drained(&mut draining) => End::Drain,
         }
     });
@@ -54,6 +57,14 @@ pub(super) async fn serve(
             connection.as_mut().graceful_shutdown();
             told(connection.await);
         }
+        Some(End::Refused) => {
+            // What is under way hears its own refusal; whoever does not go then is cut off.
+            connection.as_mut().graceful_shutdown();
+            match timeout(LAST_ANSWERS_WITHIN, connection).await {
+                Ok(served) => told(served),
+                Err(_) => tracing::debug!("a peer that is refused did not go"),
+            }
+        }
         Some(End::Silence) | None => {
             tracing::debug!("an HTTP connection was silent for too long");
         }
@@ -64,6 +75,8 @@ pub(super) async fn serve(
 enum End {
     Silence,
     Drain,
+    /// Whoever it is would be refused whatever it asked.
+    Refused,
 }
 
 fn told<E: std::fmt::Display>(served: Result<(), E>) {
@@ -114,6 +127,16 @@ async fn silence(last: watch::Receiver<Option<Instant>>) {
     }
 }
 
+/// Waits for `then` from the first request on.
+async fn once_heard(mut last: watch::Receiver<Option<Instant>>, then: impl Future<Output = ()>) {
+    if last.wait_for(Option::is_some).await.is_ok() {
+        then.await;
+    } else {
+        // The connection itself is over.
+        std::future::pending().await
+    }
+}
+
 /// A request's head comes in one packet or two; slow ones are attacks.
 const HEADERS_WITHIN: Duration = Duration::from_secs(15);
 
@@ -126,6 +149,10 @@ const IDLE_MAX: Duration = Duration::from_secs(11 * 60);
 
 /// A peer that takes nothing for ten seconds is gone, or means harm; as on frames.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A call is answered within five seconds, and its answer taken within as many; the rest of a
+/// connection that is refused is of no use to anybody.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The contract's headers take under 1 KiB.
 const HEADER_BYTES_MAX: usize = 32 * 1024;

@@ -1,6 +1,6 @@
 //! After the handshake: each connection goes to where it is served, or is told why it is not.
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{future::pending, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Router, response::IntoResponse};
 use provost_actors::{
@@ -84,12 +84,17 @@ pub(super) async fn hand_over(
             Alpn::H2 | Alpn::Http11 => {
                 let budget: Budget = port.gateway.budgets().connection(identity.tenant);
                 let remote = Remote {
-                    identity: Some(identity),
+                    identity: Some(identity.clone()),
                     address: peer_addr,
                     exporter: None,
                     budget: Some(Arc::new(budget)),
                 };
-                let calls = http::serve(stream, alpn, port.routes(remote), draining);
+                let gateway = port.gateway.clone();
+                let refused = async move {
+                    let problem = gateway.until_refused(&identity).await;
+                    tracing::debug!(code = %problem.code, "an HTTP connection is refused");
+                };
+                let calls = http::serve(stream, alpn, port.routes(remote), draining, refused);
                 Box::pin(async move {
                     let _place = place;
                     calls.await;
@@ -128,7 +133,7 @@ async fn tell(stream: TlsStream, alpn: Alpn, problem: Problem) {
         async move { Refusal::from(problem).into_response() }
     };
     let routes = Router::new().fallback(refusing);
-    http::serve(stream, alpn, routes, draining).await;
+    http::serve(stream, alpn, routes, draining, pending()).await;
 }
 
 async fn frames(session: Pin<Box<impl Future<Output = Ending>>>, _place: Place) {
@@ -157,7 +162,7 @@ async fn serve_stranger(
         exporter: stream.recovery_exporter(),
         budget: None,
     };
-    let served = http::serve(stream, alpn, port.routes(remote), draining);
+    let served = http::serve(stream, alpn, port.routes(remote), draining, pending());
     let _ = timeout(STRANGER_WITHIN, served).await;
 }
 

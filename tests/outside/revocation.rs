@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Request, StatusCode,
+    body::{Bytes, Incoming},
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use provost_certs::Alpn;
 use provost_protocol::{
     Code, codec,
@@ -11,6 +18,7 @@ use provost_protocol::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -155,6 +163,108 @@ async fn every_runtime_of_a_tenant_is_revoked_by_one_word() {
     assert!(is_let_in(&kernel, &stranger).await);
     let again = kernel.post(&path, json!({})).await;
     assert_eq!(again.json["runtimes"], 0);
+}
+
+/// A connection of HTTP that has asked and been answered, and asks nothing more.
+struct Idle {
+    asks: Asks,
+    /// Over when the kernel has closed the connection.
+    open: JoinHandle<hyper::Result<()>>,
+}
+
+enum Asks {
+    Http11(http1::SendRequest<Full<Bytes>>),
+    H2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Idle {
+    async fn of(kernel: &Kernel, runtime: &Runtime, alpn: Alpn) -> Self {
+        let tls = runtime.tls(kernel, alpn);
+        let stream = tls.connect(&kernel.port().to_string(), WITHIN).await;
+        let io = TokioIo::new(stream.unwrap());
+        let mut idle = if alpn == Alpn::H2 {
+            let (asks, open) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+            Self {
+                asks: Asks::H2(asks),
+                open: tokio::spawn(open),
+            }
+        } else {
+            let (asks, open) = http1::handshake(io).await.unwrap();
+            Self {
+                asks: Asks::Http11(asks),
+                open: tokio::spawn(open),
+            }
+        };
+        assert_eq!(idle.ask(kernel, runtime).await, StatusCode::OK);
+        idle
+    }
+
+    async fn ask(&mut self, kernel: &Kernel, runtime: &Runtime) -> StatusCode {
+        let ask = runtime.checking("reports", json!({}));
+        let uri = format!("https://{}{}", kernel.port(), ask.path);
+        let mut request = Request::builder().method("POST").uri(uri);
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
+        }
+        if matches!(self.asks, Asks::Http11(_)) {
+            request = request.header("host", kernel.port().to_string());
+        }
+        let request = request.body(Full::from(ask.body)).unwrap();
+        let answer: hyper::Result<hyper::Response<Incoming>> = match &mut self.asks {
+            Asks::Http11(asks) => {
+                asks.ready().await.unwrap();
+                asks.send_request(request).await
+            }
+            Asks::H2(asks) => asks.send_request(request).await,
+        };
+        let answer = answer.unwrap();
+        let status = answer.status();
+        answer.into_body().collect().await.unwrap();
+        status
+    }
+
+    /// Waits until the kernel has closed it, without a word.
+    async fn closed(self) {
+        let ended = timeout(WITHIN, self.open).await.expect("the kernel closes");
+        ended.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_of_http_that_waits_is_closed_when_its_runtime_is_revoked() {
+    let kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    let tenants = format!("/v1/tenants/{tenant}/runtimes");
+    let mut runtimes = Vec::new();
+    for _ in 0..3 {
+        runtimes.push(kernel.runtime(&tenant, "on_prem").await);
+    }
+    let mut waiting = Vec::new();
+    for runtime in &runtimes {
+        let older = Idle::of(&kernel, runtime, Alpn::Http11).await;
+        waiting.push([older, Idle::of(&kernel, runtime, Alpn::H2).await]);
+    }
+    let mut others = waiting.pop().unwrap();
+    for (runtime, its) in runtimes.iter().zip(waiting) {
+        if runtime.id == runtimes[0].id {
+            // The runtime itself is in force, this certificate of it is not.
+            revoke_serial(&kernel, runtime).await;
+        } else {
+            let path = format!("{tenants}/{}/revoke", runtime.id);
+            kernel.post(&path, json!({})).await.must(200);
+        }
+        for one in its {
+            one.closed().await;
+        }
+        for other in &mut others {
+            assert_eq!(other.ask(&kernel, &runtimes[2]).await, StatusCode::OK);
+        }
+    }
+    let all = format!("{tenants}/revoke");
+    kernel.post(&all, json!({})).await.must(200);
+    for one in others {
+        one.closed().await;
+    }
 }
 
 /// A debug build on a machine that compiles beside it.

@@ -15,6 +15,7 @@ use provost_protocol::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Life, taking::Moment};
+use crate::is_final_refusal;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     pub(super) fn on_request(&mut self, mut request: Request, came: Moment) -> Option<Ending> {
@@ -90,8 +91,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     }
 }
 
-/// Whose certificate or runtime is refused now is refused whatever it asks next.
 fn ends_the_session(answer: &Answer) -> bool {
-    let refused = [Code::RuntimeRevoked, Code::CertificateRefused];
-    matches!(&answer.outcome, Outcome::Refused(problem) if refused.contains(&problem.code))
+    matches!(&answer.outcome, Outcome::Refused(problem) if is_final_refusal(problem.code))
 }
