@@ -148,6 +148,7 @@ async fn whoever_is_slow_or_silent_is_cut_in_time_and_nobody_else_notices() {
     let honest = kernel.runtime(&tenant, "on_prem").await;
     let hostile = kernel.runtime(&tenant, "on_prem").await;
     let silent = kernel.runtime(&tenant, "on_prem").await;
+    let revoked = kernel.runtime(&tenant, "on_prem").await;
     let before = figure(&kernel, "provost_connections_open", "").await;
     let addr = kernel.port();
     let slowly = Duration::from_millis(400);
@@ -217,6 +218,21 @@ async fn whoever_is_slow_or_silent_is_cut_in_time_and_nobody_else_notices() {
         let took = asks_only(stream, |_| ask.clone().into_bytes()).await;
         cut_within("answers unread", took, (9, 100));
     };
+    // What it has under way may end; not at its own pace.
+    let revoked_in_a_body = async {
+        let mut stream = open(&kernel, &revoked, Alpn::Http11).await;
+        let head = check_head(&revoked, addr, 1_000);
+        let head = head.replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Who it is was judged: the body is waited for.
+        let mut word = [0; 21];
+        stream.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"HTTP/1.1 100 Continue");
+        let path = format!("/v1/tenants/{tenant}/runtimes/{}/revoke", revoked.id);
+        kernel.post(&path, json!({})).await.must(200);
+        let (took, _) = dribble(stream, &[b' '; 900], slowly).await;
+        cut_within("revoked in a body", took, (9, 25));
+    };
     let honestly = async {
         for _ in 0..200 {
             honest.check(&kernel, "reports").await.must(200);
@@ -239,7 +255,8 @@ async fn whoever_is_slow_or_silent_is_cut_in_time_and_nobody_else_notices() {
                 in_a_body,
                 gone,
                 unread_frames,
-                unread_answers
+                unread_answers,
+                revoked_in_a_body
             )
         },
         honestly,
