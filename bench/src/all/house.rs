@@ -78,8 +78,18 @@ impl House {
 
     /// Ends the daemon as a power switch would, and starts it again with other budgets.
     pub(crate) async fn restart(&mut self, budgets: Budgets) -> anyhow::Result<()> {
-        self.daemon.take().context("no daemon")?.kill().await?;
+        self.kill().await?;
         configure(self.folder.path(), budgets)?;
+        self.start().await
+    }
+
+    /// Ends the daemon as a power switch would.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        self.daemon.take().context("no daemon")?.kill().await
+    }
+
+    /// Starts it again.
+    pub(crate) async fn start(&mut self) -> anyhow::Result<()> {
         let (daemon, kernel, addr) = start(self.folder.path()).await?;
         (self.daemon, self.kernel, self.addr) = (Some(daemon), kernel, addr);
         Ok(())
