@@ -5,7 +5,9 @@
 //! the keys, not with how often they beat; every operation is a few steps down a balanced tree.
 //!
 //! **A wheel that ticks late moves all deadlines by its delay**: when the process was stopped,
-//! swapped out or the machine suspended, the kernel slept, not the fleet; nobody is lost for it.
+//! swapped out or the machine suspended, the kernel slept, not the fleet; nobody is lost for it. A
+//! clock that is set back takes them along: nobody who falls silent stays online until it has
+//! caught up.
 //!
 //! Nothing of it survives a crash: what must, stands in the store's due index.
 
@@ -25,8 +27,9 @@ mod driver;
 pub struct Wheel<K> {
     due: BTreeMap<i64, BTreeSet<K>>,
     ticks: BTreeMap<K, i64>,
-    /// How long the wheel has slept in all; deadlines are kept in time without sleep.
-    slept_ms: u64,
+    /// How long the wheel has slept in all, less what the clock was set back: deadlines are kept in
+    /// a time without either.
+    moved_ms: i64,
 }
 
 impl<K: Ord + Clone> Wheel<K> {
@@ -36,7 +39,7 @@ impl<K: Ord + Clone> Wheel<K> {
         Self {
             due: BTreeMap::new(),
             ticks: BTreeMap::new(),
-            slept_ms: 0,
+            moved_ms: 0,
         }
     }
 
@@ -83,7 +86,12 @@ impl<K: Ord + Clone> Wheel<K> {
 
     /// Moves every deadline that stands by the time the wheel was late.
     pub fn slept(&mut self, delay_ms: u64) {
-        self.slept_ms = self.slept_ms.saturating_add(delay_ms);
+        self.moved_ms = self.moved_ms.saturating_add_unsigned(delay_ms);
+    }
+
+    /// Moves every deadline that stands back, as the clock was.
+    pub fn set_back(&mut self, by_ms: u64) {
+        self.moved_ms = self.moved_ms.saturating_sub_unsigned(by_ms);
     }
 
     /// How many keys have a deadline.
@@ -99,8 +107,7 @@ impl<K: Ord + Clone> Wheel<K> {
     }
 
     fn awake_millis(&self, time: Timestamp) -> i64 {
-        time.as_millis()
-            .saturating_sub(i64::try_from(self.slept_ms).unwrap_or(i64::MAX))
+        time.as_millis().saturating_sub(self.moved_ms)
     }
 
     fn tick_at_or_after(&self, deadline: Timestamp) -> i64 {

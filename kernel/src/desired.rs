@@ -166,10 +166,7 @@ impl Confirmations {
         }
         let revision = self.waiting.entry(confirmation.runtime).or_insert(0);
         *revision = confirmation.revision.max(*revision);
-        let earliest = self
-            .last
-            .map_or(now, |last| last.plus_millis(CONFIRM_EVERY_MS));
-        self.due.get_or_insert(earliest.max(now));
+        self.due = Some(due_at(self.due, self.last, now));
     }
 
     /// When [`take`](Self::take) is next worth calling.
@@ -180,7 +177,7 @@ impl Confirmations {
 
     /// Gives what has gathered, once it is due: for [`crate::Command::Confirm`].
     pub fn take(&mut self, now: Timestamp) -> Vec<Confirmation> {
-        if self.due.is_none_or(|due| now < due) {
+        if !is_due(self.due, now) {
             return Vec::new();
         }
         (self.due, self.last) = (None, Some(now));
@@ -189,6 +186,20 @@ impl Confirmations {
             .map(|(runtime, revision)| Confirmation { runtime, revision })
             .collect()
     }
+}
+
+/// When a batch is due to which something came now: a second after the last one, and no later; a
+/// clock that was set back does not hold it up.
+pub(crate) fn due_at(due: Option<Timestamp>, last: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let earliest = last.map_or(now, |last| last.plus_millis(CONFIRM_EVERY_MS));
+    let due = due.unwrap_or(earliest.max(now));
+    due.min(now.plus_millis(CONFIRM_EVERY_MS))
+}
+
+/// Whether a batch may go: also where it is further away than any can be, for then the clock was set
+/// back since.
+pub(crate) fn is_due(due: Option<Timestamp>, now: Timestamp) -> bool {
+    due.is_some_and(|due| due <= now || due > now.plus_millis(CONFIRM_EVERY_MS))
 }
 
 /// One event a second per tenant (architecture.md): a fleet that confirms costs no more.

@@ -84,6 +84,14 @@ impl Pulse {
         }
     }
 
+    /// The clock was set back by so much: what is counted goes with it.
+    pub fn clock_set_back(&mut self, by_ms: u64) {
+        self.counted_from = self.counted_from.minus_millis(by_ms);
+        if let Some(beat) = self.last_beat {
+            self.last_beat = Some(beat.minus_millis(by_ms));
+        }
+    }
+
     /// Time passed. At most one change: who slept through *late* is *lost* at once.
     pub fn tick(&mut self, now: Timestamp) -> Option<Change> {
         let (late, lost) = (self.late_at(), self.lost_at());

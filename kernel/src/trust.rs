@@ -6,7 +6,7 @@ use provost_protocol::{RuntimeId, Timestamp};
 
 use crate::{
     command::ConfirmTrust,
-    desired::{CONFIRM_EVERY_MS, CONFIRMATIONS_MAX},
+    desired::{CONFIRMATIONS_MAX, due_at, is_due},
 };
 
 /// Gathers the words of one tenant's runtimes. Volatile: after a crash, connectors say it again
@@ -31,10 +31,7 @@ impl TrustWords {
             return;
         }
         self.waiting.insert(runtime);
-        let earliest = self
-            .last
-            .map_or(now, |last| last.plus_millis(CONFIRM_EVERY_MS));
-        self.due.get_or_insert(earliest.max(now));
+        self.due = Some(due_at(self.due, self.last, now));
     }
 
     /// When [`take`](Self::take) is next worth calling.
@@ -45,7 +42,7 @@ impl TrustWords {
 
     /// Gives what has gathered, once it is due.
     pub fn take(&mut self, now: Timestamp) -> Option<ConfirmTrust> {
-        if self.due.is_none_or(|due| now < due) {
+        if !is_due(self.due, now) {
             return None;
         }
         (self.due, self.last) = (None, Some(now));
@@ -60,6 +57,7 @@ impl TrustWords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desired::CONFIRM_EVERY_MS;
 
     fn runtime(number: u8) -> RuntimeId {
         RuntimeId::from_parts(Timestamp::EPOCH, [number; 10])

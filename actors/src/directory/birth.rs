@@ -84,7 +84,7 @@ pub(super) async fn runtime(
     let rhythm = Rhythm::for_fleet(fleet.size(), level.unwrap_or(SecurityLevel::Standard));
     let house = Arc::clone(found.house());
     let wheel = wheel(&found);
-    live.begin(Pulse::begin(house.clock.now(), rhythm, lost), wheel.slept());
+    live.begin(Pulse::begin(house.clock.now(), rhythm, lost), wheel.moved());
     Ok(RuntimeActor {
         id,
         wheel,
@@ -107,16 +107,20 @@ fn wheel(directory: &Directory) -> Wheel {
     WHEELS.with_borrow_mut(|wheels| {
         let start = || {
             let weak = Arc::downgrade(&directory.shared);
-            LocalWheel::start(Arc::clone(&directory.house().clock), move |now, keys| {
-                let Some(directory) = Directory::from_weak(&weak) else {
-                    return;
-                };
-                for (tenant, runtime) in keys {
-                    if let Some(handle) = directory.alive(tenant, runtime) {
-                        handle.tick(now);
-                    }
-                }
-            })
+            LocalWheel::start(
+                Arc::clone(&directory.house().clock),
+                move |now, mut keys| {
+                    let Some(directory) = Directory::from_weak(&weak) else {
+                        return Vec::new();
+                    };
+                    // Whose mailbox is full has nobody else who would ever look at it again.
+                    keys.retain(|(tenant, runtime)| {
+                        let handle = directory.alive(*tenant, *runtime);
+                        handle.is_some_and(|handle| !handle.tick(now))
+                    });
+                    keys
+                },
+            )
         };
         wheels
             .entry(directory.shared.number)

@@ -152,22 +152,26 @@ impl RuntimeHandle {
         self.tell(CloseSession { generation });
     }
 
-    pub(crate) fn tick(&self, now: Timestamp) {
-        self.tell(Tick { now });
+    /// Has the actor look whether its runtime is late or lost. Says whether it will: at once, or
+    /// when it is made anew, for then it begins with a look.
+    pub(crate) fn tick(&self, now: Timestamp) -> bool {
+        self.tell(Tick { now })
     }
 
     pub(crate) fn is_asleep(&self) -> bool {
         self.actor.is_down()
     }
 
-    fn tell<M>(&self, message: M)
+    /// Says whether there was room for it; true also where there is no actor just now.
+    fn tell<M>(&self, message: M) -> bool
     where
         RuntimeActor: actix::Handler<M>,
         M: actix::Message + Send + 'static,
         M::Result: Send,
     {
-        if let Health::Running(address, _) = self.actor.health() {
-            tell(&*address, message, "runtime");
+        match self.actor.health() {
+            Health::Running(address, _) => tell(&*address, message, "runtime"),
+            _ => true,
         }
     }
 }

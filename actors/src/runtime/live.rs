@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -57,10 +57,10 @@ struct Cell {
     /// Its last figures. Ten thousand hold some: a tree would take five times the room.
     metrics: Box<[(String, f64)]>,
     pulse: Pulse,
-    /// How long the wheel that looks after it has slept in all.
-    slept: Arc<AtomicU64>,
-    /// How much of it is forgiven already.
-    forgiven_ms: u64,
+    /// How long the wheel that looks after it has slept in all, less what the clock was set back.
+    moved: Arc<AtomicI64>,
+    /// How much of it is taken in already.
+    moved_ms: i64,
     /// The interval by which the wheel was set.
     looked_for_ms: u64,
     /// Whether the actor is to hear of the next beat, whatever it says.
@@ -83,8 +83,8 @@ impl Live {
                 shown,
                 metrics: Box::default(),
                 pulse,
-                slept: Arc::default(),
-                forgiven_ms: 0,
+                moved: Arc::default(),
+                moved_ms: 0,
                 looked_for_ms: u64::MAX,
                 awaited: false,
             }),
@@ -92,12 +92,12 @@ impl Live {
         }
     }
 
-    /// A life of the actor begins, looked after by a wheel that has slept so long.
-    pub(crate) fn begin(&self, pulse: Pulse, slept: Arc<AtomicU64>) {
+    /// A life of the actor begins, looked after by a wheel that has moved by so much.
+    pub(crate) fn begin(&self, pulse: Pulse, moved: Arc<AtomicI64>) {
         let mut cell = self.lock();
         cell.pulse = pulse;
-        cell.forgiven_ms = slept.load(Ordering::Relaxed);
-        cell.slept = slept;
+        cell.moved_ms = moved.load(Ordering::Relaxed);
+        cell.moved = moved;
         cell.awaited = false;
     }
 
@@ -176,9 +176,7 @@ impl Live {
     /// The wheel says that it is time; gives what is seen then.
     pub(super) fn tick(&self, now: Timestamp) -> Liveness {
         let mut cell = self.lock();
-        let slept = cell.slept.load(Ordering::Relaxed);
-        let missed = slept.saturating_sub(cell.forgiven_ms);
-        cell.forgiven_ms = slept;
+        let missed = cell.go_back();
         // Nobody slept for longer since the last beat than that is ago.
         let heard = cell.pulse.last_beat();
         let missed = heard.map_or(missed, |heard| missed.min(now.millis_since(heard)));
@@ -217,9 +215,25 @@ impl Cell {
     }
 
     fn heard(&mut self, rhythm: Rhythm, now: Timestamp) {
+        // A beat forgives all sleep before it; a clock that was set back it does not move on.
+        self.go_back();
         self.pulse.set_rhythm(rhythm);
         self.pulse.beat(now);
-        self.forgiven_ms = self.slept.load(Ordering::Relaxed);
+    }
+
+    /// Takes in by how much the wheel has moved since it was last asked: back at once, and how long
+    /// it has slept is given.
+    fn go_back(&mut self) -> u64 {
+        let moved = self.moved.load(Ordering::Relaxed);
+        let by = moved.saturating_sub(self.moved_ms);
+        self.moved_ms = moved;
+        match u64::try_from(by) {
+            Ok(slept) => slept,
+            Err(_) => {
+                self.pulse.clock_set_back(by.unsigned_abs());
+                0
+            }
+        }
     }
 }
 
@@ -254,6 +268,19 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_online_who_is_silent() {
+        let (live, moved) = live();
+        assert!(live.beat(&mut beat(), RHYTHM, at(7_200)));
+        // Beats before and after the wheel has seen it; the clock is an hour behind.
+        assert!(live.beat(&mut beat(), RHYTHM, at(3_601)));
+        moved.fetch_sub(3_600_000, Ordering::Relaxed);
+        assert!(live.beat(&mut beat(), RHYTHM, at(3_610)));
+        assert_eq!(live.look().last_beat, Some(at(3_610)));
+        assert_eq!(live.tick(at(3_625)), Liveness::Late);
+        assert_eq!(live.tick(at(3_640)), Liveness::Lost);
+    }
+
+    #[test]
     fn who_is_late_or_told_a_much_shorter_rhythm_is_for_the_actor() {
         let (live, _) = live();
         let shorter = Rhythm {
@@ -273,7 +300,7 @@ mod tests {
     }
 
     /// Looked after by a wheel set for the first beat.
-    fn live() -> (Live, Arc<AtomicU64>) {
+    fn live() -> (Live, Arc<AtomicI64>) {
         let id = "01890a5d-ac96-774b-bcce-b302099a8057";
         let pulse = Pulse::begin(at(0), RHYTHM, false);
         let shown = LiveRuntime {
@@ -289,7 +316,7 @@ mod tests {
             address: None,
         };
         let live = Live::new(shown, pulse.clone());
-        let slept = Arc::new(AtomicU64::new(0));
+        let slept = Arc::new(AtomicI64::new(0));
         live.begin(pulse, Arc::clone(&slept));
         assert_eq!(live.look_at(at(0)), Some(Timestamp::from_millis(11_667)));
         (live, slept)

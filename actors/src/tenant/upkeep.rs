@@ -37,6 +37,12 @@ impl TenantActor {
             ctx.cancel_future(timer);
         }
         let now = self.house.clock.now();
+        // Where the clock was set back a batch does not wait until it has caught up.
+        let presence_at_latest = now.plus_millis(PRESENCE_BATCH_MS);
+        self.upkeep.presence_due = self
+            .upkeep
+            .presence_due
+            .map(|due| due.min(presence_at_latest));
         let moments = [
             self.upkeep.presence_due,
             self.upkeep.confirmations.deadline(),

@@ -6,7 +6,7 @@ use std::{
     rc::{Rc, Weak},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -21,26 +21,31 @@ use crate::clock::{Clock, millis};
 /// Clones share one wheel. The loop ends within a tick after the last clone is dropped.
 pub struct LocalWheel<K> {
     wheel: Rc<RefCell<Wheel<K>>>,
-    slept_ms: Arc<AtomicU64>,
+    moved_ms: Arc<AtomicI64>,
 }
 
 impl<K: Ord + Clone + 'static> LocalWheel<K> {
-    /// Starts the loop; at every tick at which keys expire, `expired` is given them and the time.
+    /// Starts the loop; at every tick at which keys expire, `expired` is given them and the time. It
+    /// gives back those it could not look after: they expire again at the next tick.
     ///
     /// Must be called inside a `LocalSet` or an arbiter. `expired` may schedule and cancel.
     #[must_use]
-    pub fn start(clock: Arc<dyn Clock>, expired: impl FnMut(Timestamp, Vec<K>) + 'static) -> Self {
+    pub fn start(
+        clock: Arc<dyn Clock>,
+        expired: impl FnMut(Timestamp, Vec<K>) -> Vec<K> + 'static,
+    ) -> Self {
         let wheel = Rc::new(RefCell::new(Wheel::new()));
-        let slept_ms = Arc::new(AtomicU64::new(0));
-        let shared = (Rc::downgrade(&wheel), Arc::clone(&slept_ms));
+        let moved_ms = Arc::new(AtomicI64::new(0));
+        let shared = (Rc::downgrade(&wheel), Arc::clone(&moved_ms));
         drop(actix::spawn(turn(shared, clock, expired)));
-        Self { wheel, slept_ms }
+        Self { wheel, moved_ms }
     }
 
-    /// How long it has slept in all, in milliseconds: known before anything expires late.
+    /// How long it has slept in all, less what the clock was set back, in milliseconds: known
+    /// before anything expires late.
     #[must_use]
-    pub fn slept(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.slept_ms)
+    pub fn moved(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.moved_ms)
     }
 
     /// Sets the key's deadline, in place of any earlier one.
@@ -70,7 +75,7 @@ impl<K> Clone for LocalWheel<K> {
     fn clone(&self) -> Self {
         Self {
             wheel: Rc::clone(&self.wheel),
-            slept_ms: Arc::clone(&self.slept_ms),
+            moved_ms: Arc::clone(&self.moved_ms),
         }
     }
 }
@@ -82,29 +87,41 @@ impl<K> fmt::Debug for LocalWheel<K> {
 }
 
 async fn turn<K: Ord + Clone>(
-    (wheel, slept_ms): (Weak<RefCell<Wheel<K>>>, Arc<AtomicU64>),
+    (wheel, moved_ms): (Weak<RefCell<Wheel<K>>>, Arc<AtomicI64>),
     clock: Arc<dyn Clock>,
-    mut expired: impl FnMut(Timestamp, Vec<K>),
+    mut expired: impl FnMut(Timestamp, Vec<K>) -> Vec<K>,
 ) {
     let mut last = (Instant::now(), clock.now());
     loop {
         sleep_until(last.0 + TICK).await;
         let Some(wheel) = wheel.upgrade() else { return };
         let this = (Instant::now(), clock.now());
+        let back_ms = set_back_ms(last, this);
         let late_ms = lateness_ms(last, this);
-        if late_ms > LATENESS_TOLERATED_MS {
+        if back_ms > 0 {
+            tracing::warn!(
+                back_ms,
+                "the clock was set back; every deadline goes with it"
+            );
+            wheel.borrow_mut().set_back(back_ms);
+            moved_ms.fetch_sub(signed(back_ms), Ordering::Relaxed);
+        } else if late_ms > LATENESS_TOLERATED_MS {
             tracing::warn!(
                 late_ms,
                 "the wheel ticked late; every deadline moves by that"
             );
             metrics::counter!(LATE_TICKS).increment(1);
             wheel.borrow_mut().slept(late_ms);
-            slept_ms.fetch_add(late_ms, Ordering::Relaxed);
+            moved_ms.fetch_add(signed(late_ms), Ordering::Relaxed);
         }
         // The borrow ends here: what expires may be scheduled again at once.
         let keys = wheel.borrow_mut().advance(this.1);
         if !keys.is_empty() {
-            expired(this.1, keys);
+            let again = expired(this.1, keys);
+            let mut wheel = wheel.borrow_mut();
+            for key in again {
+                wheel.schedule(key, this.1.plus_millis(millis(TICK)));
+            }
         }
         last = this;
     }
@@ -119,6 +136,19 @@ fn lateness_ms(last: (Instant, Timestamp), this: (Instant, Timestamp)) -> u64 {
     let monotonic = millis(this.0.duration_since(last.0));
     let wall = this.1.millis_since(last.1);
     monotonic.max(wall).saturating_sub(millis(TICK))
+}
+
+/// By how much deadlines move back where the wall clock was: it should have gone on by a tick, also
+/// where the loop was late, for that is sleep.
+fn set_back_ms(last: (Instant, Timestamp), this: (Instant, Timestamp)) -> u64 {
+    match last.1.millis_since(this.1) {
+        0 => 0,
+        back => back.saturating_add(millis(TICK)),
+    }
+}
+
+fn signed(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
 }
 
 /// A busy arbiter is late by milliseconds all the time; a quarter of a tick is below what any
@@ -207,6 +237,54 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_back_takes_the_deadlines_along() {
+        local(async {
+            let clock = Arc::new(ManualClock::new(at(7_200_000)));
+            let (wheel, seen) = wheel(clock.clone());
+            wheel.schedule("silent", at(7_230_000));
+            settle().await;
+
+            clock.set(at(3_600_000));
+            for _ in 0..28 {
+                sleep(Duration::from_secs(1)).await;
+                clock.advance(Duration::from_secs(1));
+            }
+            assert!(seen.borrow().is_empty());
+            wheel.schedule("later", at(3_690_000));
+            for _ in 0..4 {
+                sleep(Duration::from_secs(1)).await;
+                clock.advance(Duration::from_secs(1));
+            }
+            assert_eq!(*seen.borrow(), ["silent"], "and not an hour later");
+            for _ in 0..60 {
+                sleep(Duration::from_secs(1)).await;
+                clock.advance(Duration::from_secs(1));
+            }
+            assert_eq!(*seen.borrow(), ["silent", "later"]);
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_could_not_be_told_expires_again_at_the_next_tick() {
+        local(async {
+            let told = Rc::new(RefCell::new(0));
+            let count = Rc::clone(&told);
+            let clock = Arc::new(RuntimeClock::starting_at(at(0)));
+            let wheel = LocalWheel::start(clock, move |_, keys: Vec<&str>| {
+                *count.borrow_mut() += 1;
+                let is_full = *count.borrow() < 3;
+                if is_full { keys } else { Vec::new() }
+            });
+            wheel.schedule("silent", at(2_000));
+            sleep(Duration::from_secs(10)).await;
+            assert_eq!(*told.borrow(), 3);
+            assert!(wheel.is_empty());
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_loop_ends_with_the_last_handle() {
         local(async {
             let (wheel, seen) = wheel(Arc::new(RuntimeClock::starting_at(at(0))));
@@ -223,7 +301,10 @@ mod tests {
     fn wheel(clock: Arc<dyn Clock>) -> (LocalWheel<&'static str>, Seen) {
         let seen = Seen::default();
         let sink = seen.clone();
-        let wheel = LocalWheel::start(clock, move |_, keys| sink.borrow_mut().extend(keys));
+        let wheel = LocalWheel::start(clock, move |_, keys| {
+            sink.borrow_mut().extend(keys);
+            Vec::new()
+        });
         (wheel, seen)
     }
 
