@@ -96,13 +96,6 @@ impl Gateway {
         if let Err(error) = standing {
             return Err(self.refused(peer, error).await);
         }
-        let gone = |error: TenantError| match error {
-            TenantError::NotFound => Problem::new(
-                Code::CertificateRefused,
-                "the certificate's runtime is not known",
-            ),
-            other => other.problem(),
-        };
         let tenant = self
             .directory
             .tenant_of(peer.tenant, peer.runtime)
@@ -122,7 +115,7 @@ impl Gateway {
         let known = Known::seen((tenant, runtime), state, peer)
             .ok_or_else(|| gone(TenantError::NotFound))?;
         if known.caller.status == RuntimeStatus::Revoked {
-            return Err(Problem::new(Code::RuntimeRevoked, "the runtime is revoked"));
+            return Err(revoked());
         }
         Ok(known)
     }
@@ -137,7 +130,7 @@ impl Gateway {
                 .runtime(peer.runtime)
                 .is_some_and(|record| record.status == RuntimeStatus::Revoked)
         {
-            return Problem::new(Code::RuntimeRevoked, "the runtime is revoked");
+            return revoked();
         }
         Problem::new(Code::CertificateRefused, error.to_string())
     }
@@ -277,16 +270,28 @@ impl Gateway {
         }
     }
 
-    /// The desired state of the caller for a tenant it acts for.
+    /// The desired state of the caller for a tenant it acts for, as of now.
+    ///
+    /// What it says of the runtime and its revision are of one look at one state: whoever holds a
+    /// revision holds all that it says. How the caller was seen earlier does not count.
     ///
     /// # Errors
-    /// As [`acted_for`](Self::acted_for).
+    /// As [`acted_for`](Self::acted_for); 503 where the tenant is just being rebuilt.
     pub fn desired(&self, known: &Known, acted: &TenantHandle) -> Result<DesiredState, Problem> {
+        let view = acted.view();
+        let is_own = acted.id() == known.caller.tenant;
+        let own = if is_own {
+            Arc::clone(&view)
+        } else {
+            known.tenant.view()
+        };
+        let caller = own.tenant().and_then(|_| known.caller_in(&own));
+        let caller = caller.ok_or_else(|| TenantError::Gone.problem())?;
         let surroundings = Surroundings {
             trust_bundle: self.directory.house().trust_bundle.id(),
-            heartbeat_interval_ms: self.rhythm(&known.tenant.view()).interval_ms,
+            heartbeat_interval_ms: self.rhythm(&own).interval_ms,
         };
-        desired_state(&acted.view(), &known.caller, &surroundings)
+        desired_state(&view, &caller, &surroundings)
             .map_err(|rejection| TenantError::from(rejection).problem())
     }
 
@@ -351,4 +356,19 @@ impl Gateway {
         let level = own.tenant().map(|tenant| tenant.policies.security_level);
         Rhythm::for_fleet(fleet, level.unwrap_or(SecurityLevel::Standard))
     }
+}
+
+/// What a certificate is worth whose runtime cannot be asked for.
+fn gone(error: TenantError) -> Problem {
+    match error {
+        TenantError::NotFound => Problem::new(
+            Code::CertificateRefused,
+            "the certificate's runtime is not known",
+        ),
+        other => other.problem(),
+    }
+}
+
+fn revoked() -> Problem {
+    Problem::new(Code::RuntimeRevoked, "the runtime is revoked")
 }

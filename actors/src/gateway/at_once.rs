@@ -67,7 +67,7 @@ impl Glance {
     }
 
     fn of(state: &Arc<State>, peer: &PeerIdentity) -> Option<Self> {
-        let (caller, record) = caller(state, peer)?;
+        let (caller, record) = caller(state, (peer.tenant, peer.runtime))?;
         Some(Self {
             state: Arc::downgrade(state),
             caller,

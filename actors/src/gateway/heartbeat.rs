@@ -43,7 +43,6 @@ impl Gateway {
         mut desired: DesiredState,
     ) -> Outcome {
         desired.heartbeat_interval_ms = answer.rhythm.interval_ms;
-        desired.runtime_status = answer.status;
         Outcome::Beat(wire::Beat {
             status: shown_status(answer.status, caller.tenant_status),
             heartbeat_interval_ms: answer.rhythm.interval_ms,

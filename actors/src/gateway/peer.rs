@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use provost_kernel::{Caller, State, state::RuntimeRecord};
 use provost_protocol::{
-    ContractVersion, CorrelationId,
+    ContractVersion, CorrelationId, RuntimeId, TenantId,
     entity::{DeploymentMode, RuntimeStatus, RuntimeType, TenantStatus},
     envelope::{ActorRef, Source},
     sign::PeerIdentity,
@@ -92,7 +92,7 @@ impl Known {
         state: Arc<State>,
         peer: &PeerIdentity,
     ) -> Option<Self> {
-        let (caller, _) = caller(&state, peer)?;
+        let (caller, _) = caller(&state, (peer.tenant, peer.runtime))?;
         Some(Self {
             tenant,
             runtime,
@@ -128,6 +128,12 @@ impl Known {
         }
     }
 
+    /// The same caller as another state of its own tenant shows it.
+    pub(super) fn caller_in(&self, state: &State) -> Option<Caller> {
+        let of = (self.caller.tenant, self.caller.runtime);
+        caller(state, of).map(|(caller, _)| caller)
+    }
+
     /// The runtime's actor.
     #[must_use]
     pub const fn runtime(&self) -> &RuntimeHandle {
@@ -142,18 +148,18 @@ impl Known {
 }
 
 /// Who calls, as a state of its own tenant says; `None` where it holds no such runtime.
-pub(super) fn caller<'a>(
-    state: &'a State,
-    peer: &PeerIdentity,
-) -> Option<(Caller, &'a RuntimeRecord)> {
-    let record = state.runtime(peer.runtime)?;
+pub(super) fn caller(
+    state: &State,
+    (own, runtime): (TenantId, RuntimeId),
+) -> Option<(Caller, &RuntimeRecord)> {
+    let record = state.runtime(runtime)?;
     let tenant = state.tenant();
     let caller = Caller {
-        runtime: peer.runtime,
-        tenant: peer.tenant,
+        runtime,
+        tenant: own,
         tenant_status: tenant.map_or(TenantStatus::Suspended, |tenant| tenant.status),
         status: record.status,
-        killed: state.is_killed(peer.runtime),
+        killed: state.is_killed(runtime),
     };
     Some((caller, record))
 }

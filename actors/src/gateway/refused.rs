@@ -2,40 +2,51 @@
 
 use std::time::Duration;
 
-use provost_protocol::{Code, Problem, sign::PeerIdentity};
+use provost_kernel::EntityKey;
+use provost_protocol::{Code, Problem, entity::RuntimeStatus, sign::PeerIdentity};
 use tokio::{sync::watch, time::sleep};
 
-use super::Gateway;
+use super::{Gateway, gone, revoked};
 
 impl Gateway {
     /// Waits until the caller is refused whatever it asks: its runtime or its certificate was
     /// revoked. Gives why.
     ///
-    /// Keeps its tenant awake meanwhile, and looks whenever the tenant's desired state changed or
-    /// one of its certificates was revoked.
+    /// Keeps its tenant awake meanwhile, and nothing of what it saw; it looks whenever the tenant's
+    /// desired state changed or one of its certificates was revoked.
     pub async fn until_refused(&self, peer: &PeerIdentity) -> Problem {
-        let mut followed: Option<watch::Receiver<u64>> = None;
         loop {
-            match (self.known(peer).await, &mut followed) {
-                (Ok(known), None) => {
-                    // Looked at once more from here on: what came in between is heard.
-                    let mut revisions = known.tenant().revisions();
-                    revisions.mark_unchanged();
-                    followed = Some(revisions);
-                }
-                (Ok(_), Some(revisions)) => {
-                    if revisions.changed().await.is_err() {
-                        followed = None;
+            match self.standing(peer).await {
+                Ok(mut changes) => {
+                    if changes.changed().await.is_err() {
                         sleep(AGAIN_AFTER).await;
                     }
                 }
-                (Err(problem), _) if is_final_refusal(problem.code) => return problem,
+                Err(problem) if is_final_refusal(problem.code) => return problem,
                 // The tenant is being rebuilt: looked at again, so that nothing is missed.
-                (Err(_), _) => {
-                    followed = None;
-                    sleep(AGAIN_AFTER).await;
-                }
+                Err(_) => sleep(AGAIN_AFTER).await,
             }
+        }
+    }
+
+    /// Judges the caller as [`known`](Self::known) does, but wakes no actor of its runtime: nothing
+    /// was heard of it. Gives what changes after this look.
+    async fn standing(&self, peer: &PeerIdentity) -> Result<watch::Receiver<u64>, Problem> {
+        let house = self.directory.house();
+        if let Err(error) = house.standing.check(peer, house.clock.now()) {
+            return Err(self.refused(peer, error).await);
+        }
+        let tenant = self.directory.tenant_of(peer.tenant, peer.runtime).await;
+        let tenant = tenant.map_err(gone)?;
+        // From before the look: what comes in between is heard.
+        let mut changes = tenant.revisions();
+        changes.mark_unchanged();
+        let key = EntityKey::Runtime(peer.runtime);
+        let state = tenant.look(vec![key]).await.map_err(gone)?;
+        match state.runtime(peer.runtime).map(|record| record.status) {
+            None => Err(gone(crate::TenantError::NotFound)),
+            Some(RuntimeStatus::Revoked) => Err(revoked()),
+            Some(_) => Ok(changes),
         }
     }
 }

@@ -124,7 +124,10 @@ impl Interests {
             revisions.mark_unchanged();
             self.others().keep(tenant, revisions, 0);
         }
-        let state = self.gateway.desired(known, &acted).ok()?;
+        let Ok(state) = self.gateway.desired(known, &acted) else {
+            self.again(tenant);
+            return None;
+        };
         let sent = if tenant == self.own {
             &mut self.sent
         } else {

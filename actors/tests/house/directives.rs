@@ -4,7 +4,7 @@
 use provost_kernel::{Command, command::LimitRuntime};
 use provost_protocol::{
     RuntimeId,
-    entity::{DeploymentMode, Limit},
+    entity::{DeploymentMode, Limit, RuntimeStatus},
     verdict::Reason,
     wire::{ClientMessage, Confirm, Outcome, ServerMessage},
 };
@@ -56,6 +56,37 @@ async fn a_kill_comes_down_the_stream_denies_every_check_and_is_confirmed() {
             .await
             .unwrap();
         assert!(restarted.check(&peer, tenant).await.unwrap().allowed);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_says_all_that_it_stands_for_however_long_ago_the_caller_was_seen() {
+    local(async {
+        let world = World::new();
+        let tenant = world.tenant(1, None).await;
+        let peer = world.runtime(tenant, 5, DeploymentMode::OnPrem).await;
+        world.beat(&peer).await.unwrap();
+        let known = world.gateway.known(&peer.identity).await.unwrap();
+        let before = world.gateway.desired(&known, known.tenant()).unwrap();
+        assert!(!before.killed);
+        // It was seen, then waited for a turn; meanwhile an operator spoke.
+        world
+            .execute(tenant, kill(peer.identity.runtime))
+            .await
+            .unwrap();
+        let after = world.gateway.desired(&known, known.tenant()).unwrap();
+        assert!(
+            after.revision > before.revision && after.killed,
+            "{after:?}"
+        );
+        let suspend = Command::SuspendRuntime {
+            runtime: peer.identity.runtime,
+            reason: "unpaid".to_owned(),
+        };
+        world.execute(tenant, suspend).await.unwrap();
+        let after = world.gateway.desired(&known, known.tenant()).unwrap();
+        assert_eq!(after.runtime_status, RuntimeStatus::Suspended);
     })
     .await;
 }
