@@ -14,8 +14,8 @@ use provost_kernel::{
     state::{Entity, EntityKey, RuntimeRecord, TenantRecord},
 };
 use provost_protocol::{
-    RuntimeId, TenantId, Timestamp,
-    entity::{DeploymentMode, RuntimeStatus, SecurityLevel},
+    Code, RuntimeId, TenantId, Timestamp,
+    entity::{DeploymentMode, Liveness, RuntimeStatus, SecurityLevel},
 };
 
 use super::{
@@ -78,14 +78,17 @@ async fn revoke_runtime(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal
         reason: body.reason,
     };
     let held = move |state: &State| runtimes::tag(state.runtime(id)?, state.directives(id)).ok();
-    let executed = admin.execute_tagged(&call, tenant, command, held).await?;
-    let record = runtimes::record(&admin, tenant, id).await?;
+    let executed = admin.execute_tagged(&call, tenant, command, held).await;
+    let mut out = [(id, before.serials)];
+    if let Ok(executed) = &executed {
+        with_serials_of(&mut out, &executed.state);
+    }
     // Also where it was revoked before: whoever asks again wants to be sure.
-    let mut serials = before.serials;
-    serials.extend(record.serials.iter().cloned());
-    serials.sort_unstable();
-    serials.dedup();
-    shut_out(&admin, tenant, &[(id, serials)]).await;
+    if executed.as_ref().err().is_none_or(is_unknown) {
+        shut_out(&admin, tenant, &out).await;
+    }
+    let executed = executed?;
+    let record = runtimes::record(&admin, tenant, id).await?;
     let answer = answered(&admin, &own, record, live).await?;
     Ok(answer.of(&executed))
 }
@@ -102,8 +105,11 @@ async fn revoke_certificate(admin: Arc<Admin>, call: Call) -> Result<Answer, Ref
         reason: body.reason,
     };
     let held = move |state: &State| runtimes::tag(state.runtime(id)?, state.directives(id)).ok();
-    let executed = admin.execute_tagged(&call, tenant, command, held).await?;
-    shut_out(&admin, tenant, &[(id, vec![serial])]).await;
+    let executed = admin.execute_tagged(&call, tenant, command, held).await;
+    if executed.as_ref().err().is_none_or(is_unknown) {
+        shut_out(&admin, tenant, &[(id, vec![serial])]).await;
+    }
+    let executed = executed?;
     let record = runtimes::record(&admin, tenant, id).await?;
     let answer = answered(&admin, &own, record, live).await?;
     Ok(answer.of(&executed))
@@ -150,6 +156,10 @@ async fn revoke_page(
         .iter()
         .filter(|record| record.status != RuntimeStatus::Revoked)
         .collect();
+    let mut all: Vec<_> = records
+        .iter()
+        .map(|record| (record.id, record.serials.clone()))
+        .collect();
     let mut judged = Vec::new();
     for record in &standing {
         let live = admin.context.directory.live(tenant, record.id);
@@ -165,17 +175,40 @@ async fn revoke_page(
             ..call.meta()
         };
         let handle = admin.context.directory.tenant(tenant).await?;
-        handle.execute(command, meta).await?;
+        let executed = handle.execute(command, meta).await.map_err(Refusal::from);
+        match executed {
+            // What was certified since the page was read stands in what the log made of it.
+            Ok(executed) => with_serials_of(&mut all, &executed.state),
+            Err(refusal) => {
+                if is_unknown(&refusal) {
+                    shut_out(admin, tenant, &all).await;
+                }
+                return Err(refusal);
+            }
+        }
     }
-    let all: Vec<_> = records
-        .iter()
-        .map(|record| (record.id, record.serials.clone()))
-        .collect();
     shut_out(admin, tenant, &all).await;
     for missed in judged {
         outcome.count(missed);
     }
     Ok(())
+}
+
+/// Adds the serial numbers that a later state holds.
+fn with_serials_of(runtimes: &mut [(RuntimeId, Vec<String>)], state: &State) {
+    for (id, serials) in runtimes {
+        if let Some(record) = state.runtime(*id) {
+            serials.extend(record.serials.iter().cloned());
+            serials.sort_unstable();
+            serials.dedup();
+        }
+    }
+}
+
+/// Whether the log may yet say so, or says so already. Whoever asked wants the runtime out: it is,
+/// until the next start says what became durable.
+fn is_unknown(refusal: &Refusal) -> bool {
+    refusal.code() == Code::OutcomeUnknown
 }
 
 /// Refuses the serial numbers from the next handshake and request on, and has whoever is connected
@@ -214,14 +247,16 @@ async fn answered(
     Ok(Answer::ok(&answer)?.tagged(tag))
 }
 
-/// Says by when a runtime that was not connected is certainly out; nothing where it was.
+/// Says by when a runtime that was not connected is certainly out; nothing where it was. Of one
+/// that is late nobody knows whether its connection is one still.
 async fn not_reached(
     admin: &Admin,
     tenant: TenantId,
     record: &RuntimeRecord,
     live: Option<LiveRuntime>,
 ) -> Result<Option<NotReached>, Refusal> {
-    if live.as_ref().is_some_and(|live| live.connected) {
+    let is_there = |live: &LiveRuntime| live.connected && live.liveness == Liveness::Online;
+    if live.as_ref().is_some_and(is_there) {
         return Ok(None);
     }
     let license = admin.entity(tenant, EntityKey::License(record.id)).await?;

@@ -1,6 +1,6 @@
 //! The table of routes, and how one request is served.
 
-use std::{pin::Pin, sync::Arc};
+use std::{panic::resume_unwind, pin::Pin, sync::Arc};
 
 use axum::{
     Router,
@@ -10,6 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
+
+use provost_protocol::Code;
+use tracing::Instrument as _;
 
 use super::{
     Admin,
@@ -98,6 +101,10 @@ impl Method {
         }
     }
 
+    const fn only_reads(self) -> bool {
+        matches!(self, Self::Get)
+    }
+
     const fn filter(self) -> MethodFilter {
         match self {
             Self::Get => MethodFilter::GET,
@@ -126,13 +133,32 @@ async fn serve(
     let answer = async {
         caller.suffices(route.needs)?;
         let call = Call::read(caller, &params, request).await?;
-        (route.handler)(admin, call).await
+        let answering = (route.handler)(admin, call);
+        if route.method.only_reads() {
+            answering.await
+        } else {
+            to_its_end(answering).await
+        }
     };
     let response = match answer.await {
         Ok(answer) => answer.into_response(),
         Err(refusal) => refusal.into_response(),
     };
     with_rate(response, rate)
+}
+
+/// Does what changes something to its end, also where nobody waits for the answer any more: its
+/// caller hung up, or the deadline has come. Between a durable event and what this process makes of
+/// it (a certificate refused, another root in use) nobody may stop.
+async fn to_its_end(answering: Answering) -> Result<Answer, Refusal> {
+    match tokio::spawn(answering.in_current_span()).await {
+        Ok(answered) => answered,
+        Err(error) => match error.try_into_panic() {
+            // Told and counted where every handler's panic is.
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Err(Refusal::new(Code::OutcomeUnknown, "the kernel is stopping")),
+        },
+    }
 }
 
 /// RFC 9110: a 401 says how to do better.

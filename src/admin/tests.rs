@@ -3,6 +3,7 @@
 mod bad;
 mod directives;
 mod evidence;
+mod given_up;
 mod rotation;
 pub(crate) mod world;
 
