@@ -43,8 +43,12 @@ pub struct CaParts {
 pub struct Ca {
     parts: CaParts,
     /// One step at a time.
-    turn: Mutex<()>,
+    turn: Mutex<InForce>,
 }
+
+/// What was last taken into use; nothing before the first time.
+#[derive(Debug, Default)]
+pub(crate) struct InForce(Option<Option<RotationRecord>>);
 
 /// Why the authority is not what the log says.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +96,7 @@ impl Ca {
     pub fn new(parts: CaParts) -> Self {
         Self {
             parts,
-            turn: Mutex::new(()),
+            turn: Mutex::default(),
         }
     }
 
@@ -103,7 +107,7 @@ impl Ca {
     }
 
     /// Waits until no other step is under way.
-    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
+    pub(crate) async fn turn(&self) -> MutexGuard<'_, InForce> {
         self.turn.lock().await
     }
 
@@ -136,9 +140,21 @@ impl Ca {
         Ok(())
     }
 
+    /// Takes into use what the log says where that is something else than what is in use: a step
+    /// whose outcome was not known, or a disk that failed behind its event. Says whether it was.
+    pub(crate) async fn catch_up(&self) -> Result<bool, CaError> {
+        let mut turn = self.turn().await;
+        if turn.0.as_ref() == Some(&self.rotation().await?) {
+            return Ok(false);
+        }
+        self.refresh(&mut turn).await?;
+        Ok(true)
+    }
+
     /// Takes into use what the log says, and sweeps what it does not speak of.
-    pub(crate) async fn refresh(&self) -> Result<(), CaError> {
+    pub(crate) async fn refresh(&self, turn: &mut InForce) -> Result<(), CaError> {
         let record = self.rotation().await?;
+        let taken = record.clone();
         let dir = self.parts.data_dir.clone();
         let opened = move || -> Result<RootSet, AuthorityError> {
             let set = open(&dir, record.as_ref())?;
@@ -152,6 +168,7 @@ impl Ca {
         self.parts.acceptor.take_roots(&set, self.now())?;
         self.parts.house.trust_bundle.replace(told(&set));
         self.parts.roots.replace(set);
+        turn.0 = Some(taken);
         Ok(())
     }
 

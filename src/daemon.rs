@@ -176,7 +176,7 @@ async fn serve(
         house: Arc::clone(&house),
     }));
     // The chain of this phase; and what a step that was cut short left is swept.
-    ca.refresh().await?;
+    ca.catch_up().await?;
     let port = RuntimePort::new(gateway, Arc::clone(&authority), Arc::clone(&signers)).with_rates(
         StrangerRates {
             per_address: config.limits.enrolments_per_address_per_second,
@@ -203,7 +203,7 @@ async fn serve(
             addr: config.advertised(addresses.runtime.port()),
         },
         keys: public_keys(&signers),
-        ca,
+        ca: Arc::clone(&ca),
         readiness: Readiness::of_store(Arc::clone(&house.backend), install.internal_tenant),
         disk: disk.clone(),
         draining: Arc::clone(&stopping),
@@ -221,7 +221,7 @@ async fn serve(
         until(draining),
         patience,
     ));
-    let mut background = background::start(&directory, acceptor, metrics, notify.clone());
+    let mut background = background::start(&directory, (acceptor, ca), metrics, notify.clone());
     let watch = disk::DiskWatch {
         directory: directory.clone(),
         internal: install.internal_tenant,

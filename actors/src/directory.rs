@@ -25,6 +25,8 @@ mod slots;
 mod wake;
 mod watch;
 
+pub use watch::Swept;
+
 /// Where every tenant and every live runtime is found. Cheap to clone, usable from every thread.
 #[derive(Clone)]
 pub struct Directory {

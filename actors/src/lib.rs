@@ -77,7 +77,7 @@ pub mod wheel;
 pub use ask::{Ask, AskError, Reply, ask, tell};
 pub use budget::{Budget, Budgets, Rates};
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
-pub use directory::Directory;
+pub use directory::{Directory, Swept};
 pub use gateway::{Facts, Gateway, Kept, Known, Peer, Registered, is_final_refusal};
 pub use guardian::{Guarded, Guardian, Health, Incarnation, RestartPolicy};
 pub use house::{House, TimeNote};

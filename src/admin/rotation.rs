@@ -102,7 +102,7 @@ async fn rotate(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
     only_the_installation(&admin, &call, Act::Govern).await?;
     let body: Body = call.body()?;
     let ca = Arc::clone(&admin.context.ca);
-    let _turn = ca.turn().await;
+    let mut turn = ca.turn().await;
     let before = ca.rotation().await?;
     let (step, cut_off) = match body.step {
         CaStep::Prepare => (ca.make_next().await?, 0),
@@ -115,7 +115,7 @@ async fn rotate(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
         .execute(&call, internal, Command::RotateCa(step))
         .await;
     // Also where it was refused: a root that was made for nothing is swept.
-    ca.refresh().await?;
+    ca.refresh(&mut turn).await?;
     let executed = executed?;
     let record = ca.rotation().await?;
     tracing::info!(step = ?body.step, force = body.force, cut_off, "a step of the CA's rotation was taken");

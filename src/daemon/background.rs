@@ -1,17 +1,17 @@
 //! What the daemon does without being asked.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use provost_actors::Directory;
 use provost_certs::Acceptor;
 use tokio::{task::JoinSet, time::interval};
 
-use crate::{notify::Notify, telemetry::Metrics};
+use crate::{ca::Ca, notify::Notify, telemetry::Metrics};
 
 /// Starts everything; it ends when the set is dropped.
 pub(super) fn start(
     directory: &Directory,
-    acceptor: Acceptor,
+    (acceptor, ca): (Acceptor, Arc<Ca>),
     metrics: Metrics,
     notify: Notify,
 ) -> JoinSet<()> {
@@ -19,6 +19,7 @@ pub(super) fn start(
     tasks.spawn(wake_due(directory.clone()));
     tasks.spawn(sweep(directory.clone()));
     tasks.spawn(renew(directory.clone(), acceptor));
+    tasks.spawn(catch_up(ca));
     tasks.spawn(async move {
         let mut ticks = interval(FOLD_EVERY);
         loop {
@@ -49,10 +50,23 @@ async fn wake_due(directory: Directory) {
 
 /// Nobody is lost before a full grace has passed since the start.
 async fn sweep(directory: Directory) {
-    match directory.sweep_after_grace().await {
-        Ok(0) => {}
-        Ok(lost) => tracing::info!(lost, "runtimes did not come back after the start"),
-        Err(error) => tracing::warn!(%error, "silent runtimes could not be looked for"),
+    let lost = directory.sweep_after_grace().await;
+    if lost > 0 {
+        tracing::info!(lost, "runtimes did not come back after the start");
+    }
+}
+
+/// What the log says of the CA's rotation is in use within seconds, whatever became of the call that
+/// asked for it.
+async fn catch_up(ca: Arc<Ca>) {
+    let mut ticks = interval(CATCH_UP_EVERY);
+    loop {
+        ticks.tick().await;
+        match ca.catch_up().await {
+            Ok(true) => tracing::info!("a step of the CA's rotation was taken into use"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the CA is not what the log says"),
+        }
     }
 }
 
@@ -76,3 +90,6 @@ const RENEW_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// As the exporter's own documentation advises.
 const FOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// One read of one entity; a step takes an operator minutes to look at.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(10);

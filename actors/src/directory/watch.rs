@@ -65,29 +65,48 @@ impl Directory {
         Ok(Duration::from_millis(rhythm.grace_ms))
     }
 
-    /// Waits for a full grace since the start, then marks as lost who did not come back. Says how
-    /// many.
+    /// Waits for a full grace since the start, then marks as lost who did not come back, again and
+    /// again until all of them are. Says how many.
     ///
     /// It is waited in ticks: while the kernel slept it was deaf, and nobody could come back.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn sweep_after_grace(&self) -> Result<usize, ReadError> {
-        let grace = self.grace_after_start().await?;
+    pub async fn sweep_after_grace(&self) -> usize {
+        let grace = loop {
+            match self.grace_after_start().await {
+                Ok(grace) => break grace,
+                Err(error) => self.sweep_later(&error).await,
+            }
+        };
         for _ in 0..=grace.as_secs() {
             tokio::time::sleep(TICK).await;
         }
-        self.sweep().await
+        let mut lost = 0;
+        loop {
+            match self.sweep().await {
+                Ok(Swept {
+                    lost: more,
+                    left: 0,
+                }) => return lost + more,
+                Ok(swept) => {
+                    lost += swept.lost;
+                    tokio::time::sleep(SWEEP_AGAIN).await;
+                }
+                Err(error) => self.sweep_later(&error).await,
+            }
+        }
+    }
+
+    async fn sweep_later(&self, error: &ReadError) {
+        tracing::warn!(%error, "silent runtimes could not be looked for");
+        tokio::time::sleep(SWEEP_AGAIN).await;
     }
 
     /// Marks as lost what the log calls active and nobody has heard of since the start: those of
-    /// one tenant together. Called once, [`grace_after_start`](Self::grace_after_start) after it.
-    /// Says how many.
+    /// one tenant together. Called [`grace_after_start`](Self::grace_after_start) after it.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn sweep(&self) -> Result<usize, ReadError> {
-        let mut lost = 0;
+    pub async fn sweep(&self) -> Result<Swept, ReadError> {
+        let mut swept = Swept::default();
         let mut after = None;
         let mut silent: Vec<(TenantId, RuntimeId)> = Vec::new();
         loop {
@@ -106,18 +125,18 @@ impl Directory {
             let rest = silent.split_off(open);
             for of_one_tenant in silent.chunk_by(|one, other| one.0 == other.0) {
                 let runtimes: Vec<RuntimeId> = of_one_tenant.iter().map(|pair| pair.1).collect();
-                lost += self.mark_lost(of_one_tenant[0].0, runtimes).await;
+                self.mark_lost(of_one_tenant[0].0, runtimes, &mut swept)
+                    .await;
             }
             silent = rest;
             if !full {
                 self.shared.expected.store(0, Ordering::Relaxed);
-                return Ok(lost);
+                return Ok(swept);
             }
         }
     }
 
-    /// Says how many were marked; what could not be written is left for the next start.
-    async fn mark_lost(&self, tenant: TenantId, mut runtimes: Vec<RuntimeId>) -> usize {
+    async fn mark_lost(&self, tenant: TenantId, mut runtimes: Vec<RuntimeId>, swept: &mut Swept) {
         // Whoever came back while the index was read is heard.
         runtimes.retain(|runtime| self.alive(tenant, *runtime).is_none());
         let count = runtimes.len();
@@ -128,11 +147,11 @@ impl Directory {
                     let key = (tenant, record.id);
                     self.shared.lost.note(key, record.runtime_type);
                 }
-                count
+                swept.lost += count;
             }
             Err(error) => {
                 tracing::warn!(tenant.id = %tenant, %error, "silent runtimes were not marked as lost");
-                0
+                swept.left += count;
             }
         }
     }
@@ -155,6 +174,18 @@ impl Directory {
         Ok(executed.state)
     }
 }
+
+/// What a sweep came to, in runtimes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Marked as lost.
+    pub lost: usize,
+    /// Silent, but what says so could not be written.
+    pub left: usize,
+}
+
+/// A disk that is full, or a tenant that is busy, is looked at again so soon.
+const SWEEP_AGAIN: Duration = Duration::from_secs(5);
 
 /// Tenants woken at one look; the rest are still due at the next, a second later.
 const DUE_MAX: usize = 256;

@@ -153,11 +153,30 @@ async fn after_a_restart_those_who_did_not_come_back_are_swept_up_in_one_event()
         let grace = world.directory.grace_after_start().await.unwrap();
         assert!(grace >= Duration::from_secs(30));
         world.beat(&peers[0]).await.unwrap();
-        assert_eq!(world.directory.sweep().await.unwrap(), 3);
+        assert_eq!(world.directory.sweep().await.unwrap().lost, 3);
         assert_eq!(world.count(tenant, LOST).await, 1);
         let view = world.handle(tenant).await.view();
         assert!(!view.runtime(peers[0].identity.runtime).unwrap().lost);
-        assert_eq!(world.directory.sweep().await.unwrap(), 0);
+        assert_eq!(world.directory.sweep().await.unwrap().lost, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_did_not_come_back_while_the_disk_was_full_is_recorded_once_it_is_not() {
+    local(async {
+        let world = World::new();
+        let (tenant, _) = fleet(&world, 2).await;
+        let world = world.restarted();
+        let directory = world.directory.clone();
+        let sweep = spawn_local(async move { directory.sweep_after_grace().await });
+        world.store.memory.refuse_writes(true);
+        seconds(120).await;
+        assert_eq!(world.count(tenant, LOST).await, 0);
+        world.store.memory.refuse_writes(false);
+        seconds(20).await;
+        assert_eq!(sweep.await.unwrap(), 2);
+        assert_eq!(world.count(tenant, LOST).await, 1);
     })
     .await;
 }
@@ -179,7 +198,7 @@ async fn a_kernel_that_slept_after_its_start_gives_the_rest_of_the_grace_all_the
             seconds(10).await;
             world.beat(&peers[0]).await.unwrap();
         }
-        assert_eq!(sweep.await.unwrap().unwrap(), 1);
+        assert_eq!(sweep.await.unwrap(), 1);
         assert_eq!(world.count(tenant, LOST).await, 1);
         let lost = world.directory.lost();
         assert_eq!(lost.values().sum::<usize>(), 1);
@@ -238,7 +257,7 @@ async fn a_thousand_that_did_not_come_back_are_as_few_events_as_they_fit_into() 
             world.many(tenant, number).await;
         }
         let world = world.restarted();
-        assert_eq!(world.directory.sweep().await.unwrap(), 600);
+        assert_eq!(world.directory.sweep().await.unwrap().lost, 600);
         assert_eq!(world.count(tenant, LOST).await, 2, "of 500 at most");
     })
     .await;

@@ -1,6 +1,6 @@
 //! Callers that hang up, or whose deadline comes, in the midst of a change.
 
-use std::{pin::pin, task::Poll};
+use std::pin::pin;
 
 use futures_util::poll;
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::world::{World, world};
 async fn hang_up_after<T>(turns: usize, request: impl Future<Output = T>) -> bool {
     let mut request = pin!(request);
     for _ in 0..turns {
-        if let Poll::Ready(_) = poll!(request.as_mut()) {
+        if poll!(request.as_mut()).is_ready() {
             return true;
         }
         yield_now().await;

@@ -47,6 +47,21 @@ async fn a_rotation_goes_step_by_step_and_the_keys_shown_are_those_to_trust() {
 }
 
 #[tokio::test]
+async fn a_step_that_the_log_took_behind_its_callers_back_is_taken_into_use() {
+    world(|world| async move {
+        assert!(world.ca.catch_up().await.unwrap(), "as a start does");
+        assert!(!world.ca.catch_up().await.unwrap());
+        let prepare = Command::RotateCa(world.ca.make_next().await.unwrap());
+        world.execute(&world.internal(), prepare).await;
+        assert_eq!(world.ca.roots().now().bundle().root_pems().len(), 1);
+        assert!(world.ca.catch_up().await.unwrap());
+        assert_eq!(world.ca.roots().now().bundle().root_pems().len(), 2);
+        assert!(!world.ca.catch_up().await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_step_waits_for_active_runtimes_and_goes_on_where_an_operator_insists() {
     world(|world| async move {
         let (root, tenant) = (world.root(), world.tenant("Acme", None).await);

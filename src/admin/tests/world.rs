@@ -47,6 +47,7 @@ pub(super) struct World {
     pub(super) store: Arc<MemoryStore>,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) revoked: Arc<Mutex<Vec<Revoked>>>,
+    pub(super) ca: Arc<Ca>,
     directory: Directory,
     random: SeededRandom,
     _data: tempfile::TempDir,
@@ -125,7 +126,7 @@ impl World {
                 addr: "kernel.example:7443".to_owned(),
             },
             keys: Vec::new(),
-            ca,
+            ca: Arc::clone(&ca),
             readiness: Readiness::of_store(backend, internal),
             disk: crate::daemon::disk::DiskStatus::default(),
             draining: Arc::clone(&draining),
@@ -138,6 +139,7 @@ impl World {
             store,
             draining,
             revoked,
+            ca,
             directory,
             random,
             _data: data,
@@ -147,6 +149,11 @@ impl World {
     /// The first key's text.
     pub(super) fn root(&self) -> String {
         self.root.to_text()
+    }
+
+    /// The internal tenant's id.
+    pub(super) fn internal(&self) -> String {
+        self.root.tenant().to_string()
     }
 
     pub(super) async fn get(&self, key: &str, path: &str) -> Said {
