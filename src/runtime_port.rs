@@ -16,6 +16,7 @@ mod meter;
 mod patient;
 mod recovery;
 mod serve;
+mod shares;
 mod socket;
 mod strangers;
 

@@ -10,12 +10,11 @@
 //! the memory they take would stay behind as holes.
 
 use std::{
-    collections::HashMap,
     future::poll_fn,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroUsize,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -25,6 +24,8 @@ use tokio::{
     time::timeout,
 };
 
+use super::shares::{Share, Shares, network};
+
 /// The door. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Door {
@@ -32,7 +33,7 @@ pub(super) struct Door {
     /// For a place in the line for a turn, of those who have not begun.
     starts: Arc<Semaphore>,
     turns: Arc<Semaphore>,
-    shares: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    shares: Shares<IpAddr>,
 }
 
 /// Why somebody is sent away before TLS.
@@ -60,8 +61,7 @@ impl Crowd {
 /// A place in the queue, from the accepted socket to the end of the handshake.
 #[derive(Debug)]
 pub(super) struct Queued {
-    door: Door,
-    from: IpAddr,
+    _share: Share<IpAddr>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -76,7 +76,7 @@ impl Door {
             queue: Arc::new(Semaphore::new(QUEUE_MAX)),
             starts: Arc::new(Semaphore::new(cores.get().saturating_mul(STARTS_A_CORE))),
             turns: Arc::new(Semaphore::new(cores.get().saturating_mul(TURNS_A_CORE))),
-            shares: Arc::default(),
+            shares: Shares::of(SHARE_MAX),
         }
     }
 
@@ -84,17 +84,9 @@ impl Door {
     pub(super) fn enter(&self, from: IpAddr) -> Result<Queued, Crowd> {
         let place = Arc::clone(&self.queue).try_acquire_owned();
         let place = place.map_err(|_| Crowd::Queue)?;
-        let from = network(from);
-        // A map is whole at every moment, whoever panicked while holding it.
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = shares.entry(from).or_default();
-        if *share >= SHARE_MAX {
-            return Err(Crowd::Share);
-        }
-        *share += 1;
+        let share = self.shares.take(network(from)).ok_or(Crowd::Share)?;
         Ok(Queued {
-            door: self.clone(),
-            from,
+            _share: share,
             _place: place,
         })
     }
@@ -119,19 +111,6 @@ impl Door {
     #[cfg(test)]
     fn queued(&self) -> usize {
         QUEUE_MAX - self.queue.available_permits()
-    }
-}
-
-impl Drop for Queued {
-    fn drop(&mut self) {
-        let shares = &self.door.shares;
-        let mut shares = shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get_mut(&self.from) {
-            *share -= 1;
-            if *share == 0 {
-                shares.remove(&self.from);
-            }
-        }
     }
 }
 
@@ -182,17 +161,6 @@ async fn in_turns<F: Future>(
         Poll::Pending
     })
     .await
-}
-
-/// Who counts as one: an address, and of IPv6 the network that one customer is given.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let prefix = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
-    }
 }
 
 /// What two cores work off in five or six seconds, and a kilobyte each. A fleet that is sent away
@@ -257,19 +225,7 @@ mod tests {
         assert_eq!(door.queued(), QUEUE_MAX);
         drop(held);
         assert_eq!(door.queued(), 0);
-        assert!(
-            door.shares.lock().unwrap().is_empty(),
-            "nobody is remembered"
-        );
-    }
-
-    #[test]
-    fn a_customers_ipv6_network_is_one_address() {
-        let one = |text: &str| network(text.parse().unwrap());
-        assert_eq!(one("2001:db8::1"), one("2001:db8::ffff:1"));
-        assert_ne!(one("2001:db8::1"), one("2001:db8:0:1::1"));
-        assert_eq!(one("::ffff:10.0.0.1"), one("10.0.0.1"));
-        assert_ne!(one("10.0.0.1"), one("10.0.0.2"));
+        assert!(door.shares.is_empty(), "nobody is remembered");
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,9 +4,15 @@
 //! Nothing here waits for a peer: whoever finds no place is sent away at once, and who is beyond
 //! the number of connections is told so after TLS, with a time.
 
-use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
-use provost_certs::Acceptor;
+use provost_certs::{Accepted, Acceptor};
+use provost_protocol::RuntimeId;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
@@ -17,7 +23,8 @@ use super::{
     RuntimePort,
     door::{Crowd, Door, Queued, Turn},
     drained,
-    serve::{Place, hand_over, turn_away},
+    serve::{Held, Place, hand_over, turn_away},
+    shares::{Shares, network},
     socket,
 };
 use crate::telemetry::names::{CONNECTIONS_REFUSED, HANDSHAKES_FAILED};
@@ -55,6 +62,8 @@ struct Entrance {
     places: Arc<Semaphore>,
     /// Apart from the runtimes' places: whoever has no certificate takes none of them.
     strangers: Arc<Semaphore>,
+    of_runtimes: Shares<RuntimeId>,
+    of_networks: Shares<IpAddr>,
 }
 
 impl Listener {
@@ -69,6 +78,8 @@ impl Listener {
             door: Door::new(cores),
             places: Arc::new(Semaphore::new(settings.connections_max)),
             strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
+            of_runtimes: Shares::of(CONNECTIONS_OF_A_RUNTIME_MAX),
+            of_networks: Shares::of(STRANGERS_OF_A_NETWORK_MAX),
         };
         Self {
             socket: settings.socket,
@@ -150,17 +161,29 @@ impl Entrance {
                 return tracing::debug!(peer.addr = %peer, %error, "a handshake failed");
             }
         };
-        let places = match accepted.identity {
-            Some(_) => &self.places,
-            None => &self.strangers,
-        };
-        match Arc::clone(places).try_acquire_owned() {
-            Ok(place) => {
+        match self.place(&accepted) {
+            Some(place) => {
                 drop(queued);
-                hand_over(accepted, self.port, self.draining, Place::take(place)).await;
+                hand_over(accepted, self.port, self.draining, place).await;
             }
-            Err(_) => turn_away(accepted, self.port, queued).await,
+            None => turn_away(accepted, self.port, queued).await,
         }
+    }
+
+    /// A place of its kind, where there is one and its share is not used up.
+    fn place(&self, accepted: &Accepted) -> Option<Place> {
+        let (places, share) = match &accepted.identity {
+            Some(identity) => {
+                let _share = self.of_runtimes.take(identity.runtime)?;
+                (&self.places, Held::Runtime { _share })
+            }
+            None => {
+                let _share = self.of_networks.take(network(accepted.peer_addr.ip()))?;
+                (&self.strangers, Held::Stranger { _share })
+            }
+        };
+        let place = Arc::clone(places).try_acquire_owned().ok()?;
+        Some(Place::take(place, share))
     }
 }
 
@@ -176,6 +199,14 @@ fn count(crowd: Crowd) {
 
 /// A fleet that enrolls at once: each is here for one request, half a minute at most.
 const STRANGERS_MAX: usize = 512;
+
+/// It takes eight networks to keep everybody else from enrolling; a fleet behind one address is
+/// through in a few turns, at tens of milliseconds each.
+const STRANGERS_OF_A_NETWORK_MAX: usize = 64;
+
+/// A connector holds one, and a server of many threads that calls over HTTP/1.1 one for each. With
+/// the usual 20,000 places it takes 79 runtimes to fill them.
+const CONNECTIONS_OF_A_RUNTIME_MAX: usize = 256;
 
 /// Time for a few descriptors to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,6 +1,12 @@
 //! After the handshake: each connection goes to where it is served, or is told why it is not.
 
-use std::{future::pending, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, response::IntoResponse};
 use provost_actors::{
@@ -9,28 +15,40 @@ use provost_actors::{
 };
 use provost_certs::{Accepted, Alpn, TlsStream, detach};
 use provost_kernel::session::Ending;
-use provost_protocol::{Code, CorrelationId, Problem, codec, wire::ServerMessage};
+use provost_protocol::{Code, CorrelationId, Problem, RuntimeId, codec, wire::ServerMessage};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{OwnedSemaphorePermit, watch},
     time::timeout,
 };
 
-use super::{Remote, RuntimePort, door::Queued, http};
+use super::{Remote, RuntimePort, door::Queued, http, shares::Share};
 use crate::{
     problem::Refusal,
     telemetry::names::{CONNECTIONS, CONNECTIONS_REFUSED},
 };
 
 /// A place among the open connections, counted while it is held.
-pub(super) struct Place(
-    #[expect(dead_code, reason = "dropping it gives the place back")] OwnedSemaphorePermit,
-);
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    _share: Held,
+}
+
+/// Whose share the place is of.
+pub(super) enum Held {
+    /// One runtime's.
+    Runtime { _share: Share<RuntimeId> },
+    /// Of whoever comes without a certificate from one network.
+    Stranger { _share: Share<IpAddr> },
+}
 
 impl Place {
-    pub(super) fn take(permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn take(permit: OwnedSemaphorePermit, share: Held) -> Self {
         metrics::gauge!(CONNECTIONS).increment(1.0);
-        Self(permit)
+        Self {
+            _permit: permit,
+            _share: share,
+        }
     }
 }
 

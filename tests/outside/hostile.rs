@@ -2,6 +2,7 @@
 
 mod flood;
 mod resets;
+mod shares;
 
 use std::{
     net::SocketAddr,

@@ -306,8 +306,15 @@ impl Kernel {
 
     /// A client of the runtime port without a certificate.
     pub(crate) fn stranger(&self) -> Client {
+        self.stranger_from("127.0.0.1")
+    }
+
+    /// The same from an address of its own.
+    pub(crate) fn stranger_from(&self, address: &str) -> Client {
+        let address: std::net::IpAddr = address.parse().unwrap();
         Client::builder()
             .no_proxy()
+            .local_address(address)
             .tls_certs_only([self.root()])
             .build()
             .unwrap()
