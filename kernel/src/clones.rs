@@ -9,7 +9,9 @@
 //! of it has lived on beside them.
 //!
 //! Without a connector there is the runtime token: a copy that registers replaces it, and the other
-//! copy goes on to show the one before.
+//! copy goes on to show the one before. Where each registers as soon as it is refused they take
+//! turns, and none shows an old token for long; but each time it is shown later than any call is
+//! under way, which one process alone does not do again and again.
 //!
 //! Whoever recovers under a number that was used already is a copy, or was set back to a folder of
 //! before. Only when the process that came last goes on after that, both live.
@@ -58,6 +60,19 @@ struct Replaced {
     newest: String,
     /// Who registered last.
     by: Sighting,
+    /// When the one before was shown since, if it was.
+    shown: Shown,
+    /// Registrations up to this one before each of which a token was shown late.
+    turns: u32,
+}
+
+/// How long after it was replaced a token was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Never,
+    /// Perhaps by a call that was under way.
+    Early,
+    Late,
 }
 
 impl Copies {
@@ -109,28 +124,43 @@ impl Copies {
 
     /// Takes in a registration: its token replaces the one before.
     pub fn registered(&mut self, token_sha256: &str, from: (&str, &str), now: Timestamp) {
-        let before = self.token.take().map(|held| held.newest);
+        let held = self.token.take();
+        let turns = held.as_ref().map_or(0, |held| match held.shown {
+            Shown::Never => 0,
+            Shown::Early => held.turns,
+            Shown::Late => held.turns.saturating_add(1),
+        });
         self.token = Some(Box::new(Replaced {
-            before,
+            before: held.map(|held| held.newest),
             newest: token_sha256.to_owned(),
             by: sighting(from.0, from.1, 0, now),
+            shown: Shown::Never,
+            turns,
         }));
     }
 
     /// Takes in a call with a token that is not the newest. Gives both copies where it is the one
-    /// before, still shown [`TOKEN_OVERLAP_MS`] after it was replaced.
+    /// before, still shown [`TOKEN_OVERLAP_MS`] after it was replaced, or late for the third time in
+    /// a row.
     pub fn token_refused(
         &mut self,
         token_sha256: &str,
         from: (&str, &str),
         now: Timestamp,
     ) -> Option<[Sighting; 2]> {
-        let held = self.token.as_ref()?;
-        let shown_before = held.before.as_deref() == Some(token_sha256);
-        if !shown_before || now.millis_since(held.by.seen) < TOKEN_OVERLAP_MS {
+        let held = self.token.as_mut()?;
+        if held.before.as_deref() != Some(token_sha256) {
             return None;
         }
-        Some([held.by.clone(), sighting(from.0, from.1, 0, now)])
+        let since = now.millis_since(held.by.seen);
+        if since >= UNDER_WAY_MS {
+            held.shown = Shown::Late;
+        } else if held.shown == Shown::Never {
+            held.shown = Shown::Early;
+        }
+        let in_turns = held.shown == Shown::Late && held.turns >= TURNS_MIN;
+        let two = since >= TOKEN_OVERLAP_MS || in_turns;
+        two.then(|| [held.by.clone(), sighting(from.0, from.1, 0, now)])
     }
 
     /// Takes in that a recovery was refused because its number was used already.
@@ -176,6 +206,13 @@ const SEEN_MAX: usize = 4;
 
 /// A call may be under way while its own process registers again; a minute later none is.
 pub const TOKEN_OVERLAP_MS: u64 = 60_000;
+
+/// Nearly every call is answered within it; one process that registers and has a slower one under
+/// way is late once.
+pub const UNDER_WAY_MS: u64 = 5_000;
+
+/// With the one that is shown now that is three in a row.
+const TURNS_MIN: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -323,6 +360,49 @@ mod tests {
         let both = copies.token_refused("a", one, at(200)).unwrap();
         assert_eq!(both.map(|sighting| sighting.address), [other.0, one.0]);
     }
+
+    #[test]
+    fn two_copies_that_register_as_soon_as_they_are_refused_are_told_by_their_turns() {
+        let mut copies = Copies::default();
+        let addresses = ["192.0.2.1:1", "192.0.2.2:1"];
+        copies.registered("0", (addresses[1], "5a"), at(0));
+        let mut alarms = Vec::new();
+        for round in 1..8_u32 {
+            // Who beats every ten seconds shows its token five seconds after it was replaced.
+            let (now, from) = (at(i64::from(round) * 5), addresses[round as usize % 2]);
+            let stale = round.saturating_sub(2).to_string();
+            if let Some(both) = copies.token_refused(&stale, (from, "5a"), now) {
+                alarms.push((round, both.map(|sighting| sighting.address)));
+            }
+            copies.registered(&round.to_string(), (from, "5a"), now);
+        }
+        assert_eq!(alarms[0].0, 4, "{alarms:?}");
+        assert_eq!(alarms[0].1, [addresses[1], addresses[0]]);
+    }
+
+    #[test]
+    fn one_process_whose_threads_all_register_when_one_is_refused_is_no_clone() {
+        let mut copies = Copies::default();
+        let from = ("192.0.2.1:1", "5a");
+        for round in 0..200_u32 {
+            let now = at(i64::from(round));
+            copies.registered(&round.to_string(), from, now);
+            // Calls of the other threads are under way, and now and then one is slow.
+            let slow = if round % 3 == 0 { 6 } else { 1 };
+            let before = round.wrapping_sub(1).to_string();
+            let shown = now.plus_millis(slow * 1_000);
+            assert_eq!(copies.token_refused(&before, from, shown), None, "{round}");
+            if round % 3 == 0 {
+                // After the next registration nothing is slow.
+                copies.registered("x", from, now);
+            }
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
     #[test]
     fn who_goes_on_after_another_was_refused_a_recovery_is_named_with_it() {
         let at = Timestamp::from_millis(100);
