@@ -64,10 +64,8 @@ fn exception(word: &str) -> Option<Exception> {
         let bits = if base.is_ipv4() { 32 } else { 128 };
         return Some(Exception::Network { base, bits });
     }
-    let (name, port) = match word.rsplit_once(':') {
-        Some((name, port)) => (name, Some(port.to_owned())),
-        None => (word, None),
-    };
+    let (name, port) = split(word);
+    let port = port.map(str::to_owned);
     let name = normal(name.strip_prefix("*").unwrap_or(name));
     let name = name.strip_prefix('.').unwrap_or(&name).to_owned();
     (!name.is_empty()).then_some(Exception::Domain { name, port })
@@ -137,6 +135,9 @@ mod tests {
             ("::/0", "[2001:db9::7]:7443", true),
             ("[2001:db8::7]", "[2001:db8::7]:7443", true),
             ("2001:db8::7", "[2001:db8::8]:7443", false),
+            ("[2001:db8::7]:7443", "[2001:db8::7]:7443", true),
+            ("[2001:db8::7]:443", "[2001:db8::7]:7443", false),
+            ("10.1.2.3:7443", "10.1.2.3:7443", true),
             ("10.0.0.0/8", "[::ffff:10.1.2.3]:7443", true),
             ("", "localhost:7443", true),
             ("", "127.0.0.9:7443", true),
