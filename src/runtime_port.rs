@@ -15,6 +15,7 @@ mod listener;
 mod meter;
 mod patient;
 mod recovery;
+mod registrations;
 mod serve;
 mod shares;
 mod socket;
@@ -23,7 +24,6 @@ mod strangers;
 use std::{
     future::{Ready, ready},
     net::SocketAddr,
-    num::NonZeroU32,
     sync::Arc,
     time::Instant,
 };
@@ -35,13 +35,15 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use provost_actors::{Budget, Gateway};
 use provost_certs::{Roots, Signers};
-use provost_protocol::{Code, Problem, RuntimeId, sign::PeerIdentity};
+use provost_protocol::{Code, Problem, sign::PeerIdentity};
 use tokio::sync::watch;
 
-use self::{calls::Call, challenges::Challenges, meter::Meter, strangers::Strangers};
+use self::{
+    calls::Call, challenges::Challenges, meter::Meter, registrations::Registrations,
+    strangers::Strangers,
+};
 pub use self::{
     listener::{Listener, ListenerSettings},
     strangers::StrangerRates,
@@ -56,7 +58,7 @@ pub struct RuntimePort {
     pub authority: Arc<Roots>,
     /// Their public halves go into enrolment's answer.
     pub signers: Arc<Signers>,
-    registrations: Arc<DefaultKeyedRateLimiter<RuntimeId>>,
+    registrations: Arc<Registrations>,
     strangers: Arc<Strangers>,
     challenges: Arc<Challenges>,
     meters: Arc<[Meter]>,
@@ -79,13 +81,11 @@ impl RuntimePort {
     /// Builds the calls.
     #[must_use]
     pub fn new(gateway: Gateway, authority: Arc<Roots>, signers: Arc<Signers>) -> Self {
-        let quota = Quota::per_minute(REGISTRATIONS_A_MINUTE);
-        let registrations = Arc::new(RateLimiter::keyed(quota));
         Self {
             gateway,
             authority,
             signers,
-            registrations,
+            registrations: Arc::new(Registrations::new()),
             strangers: Arc::new(Strangers::new(StrangerRates::default())),
             challenges: Arc::default(),
             meters: CALLS.iter().map(|(_, name, _)| Meter::of(name)).collect(),
@@ -214,6 +214,3 @@ const CALLS: [(&str, &str, Call); 6] = [
         Call::Renew,
     ),
 ];
-
-/// A runtime registers once a start; six starts a minute are a crash loop already.
-const REGISTRATIONS_A_MINUTE: NonZeroU32 = NonZeroU32::new(6).expect("six is not zero");

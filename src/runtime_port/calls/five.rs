@@ -23,12 +23,7 @@ impl Asked {
     pub(super) async fn register(&self, bytes: &[u8]) -> Result<Response, Problem> {
         let request: v01::RegisterRequest = body::parse(bytes, BODY_MAX)?;
         self.check_tenant(request.tenant_id)?;
-        if self
-            .port
-            .registrations
-            .check_key(&self.identity().runtime)
-            .is_err()
-        {
+        if !self.port.registrations.admit(self.identity().runtime) {
             let detail = "six registrations a minute";
             return Err(Problem::new(Code::RateLimited, detail).retry_after_ms(REGISTER_AGAIN_MS));
         }
