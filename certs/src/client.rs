@@ -38,6 +38,13 @@ use verifier::{KernelVerifier, Trust};
 /// A TLS session to the kernel.
 pub type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
 
+/// The certificate (DER) that the kernel showed, and the handshake believed.
+#[must_use]
+pub fn kernel_certificate(stream: &ClientStream) -> Option<Vec<u8>> {
+    let chain = stream.get_ref().1.peer_certificates()?;
+    chain.first().map(|leaf| leaf.to_vec())
+}
+
 /// Connects an enrolled runtime to its kernel. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RuntimeTls {

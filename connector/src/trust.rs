@@ -3,7 +3,10 @@
 //! The kernel names its bundle in every desired state. Another name than the one held is asked
 //! about, at once; revisions do not matter here, for what is asked is answered with the present
 //! bundle, whatever delayed word began it. A bundle is believed where its name fits its roots and
-//! it shares a root with the one held: nobody's whole trust is exchanged in one step. It is on disk
+//! it shares a root with the one held: nobody's whole trust is exchanged in one step. Whoever was
+//! off until the root it holds was retired shares none: there the root held has to vouch for one of
+//! them, as it does by the cross-certificate where the kernel's own certificate, which this session's
+//! handshake has led back to the root held, is signed by that one itself. A bundle is on disk
 //! before the kernel hears of it, and every later handshake reads it from there.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +41,8 @@ struct State {
     named: Option<String>,
     /// Whether this session has said that it believes the bundle held.
     said: bool,
+    /// The kernel's certificate as this session's handshake believed it.
+    kernel: Option<Vec<u8>>,
 }
 
 /// Why a bundle is not believed.
@@ -49,8 +54,8 @@ pub(crate) enum TrustFault {
     /// Its name is another's.
     #[error("the kernel's roots are not those of the name they came under")]
     Name,
-    /// None of them is believed so far.
-    #[error("none of the kernel's roots is among those trusted so far")]
+    /// None of them is believed so far, and nobody who is vouches for one of them.
+    #[error("none of the kernel's roots is among those trusted so far, or vouched for by one")]
     Strangers,
     /// It could not be kept.
     #[error("the roots could not be kept")]
@@ -75,6 +80,7 @@ impl Trust {
             held,
             named: None,
             said: false,
+            kernel: None,
         };
         Self {
             store,
@@ -115,9 +121,16 @@ impl Trust {
         Some(wire::Trusts { bundle })
     }
 
+    /// A handshake has believed the kernel's certificate.
+    pub(crate) fn connected(&self, kernel: Option<Vec<u8>>) {
+        self.lock().kernel = kernel;
+    }
+
     /// The stream was lost: what was said on it may not have come.
     pub(crate) fn disconnected(&self) {
-        self.lock().said = false;
+        let mut state = self.lock();
+        state.said = false;
+        state.kernel = None;
     }
 
     fn is_wanted(&self) -> bool {
@@ -138,10 +151,14 @@ impl Trust {
         if id != answer.id {
             return Err(TrustFault::Name);
         }
-        let held = self.lock().held.clone();
+        let (held, kernel) = {
+            let state = self.lock();
+            (state.held.clone(), state.kernel.clone())
+        };
         let news = held.id() != id;
         if news {
-            if !bundle.shares_a_root_with(&held) {
+            let vouched_for = || kernel.is_some_and(|kernel| bundle.issued(&kernel));
+            if !bundle.shares_a_root_with(&held) && !vouched_for() {
                 return Err(TrustFault::Strangers);
             }
             self.store.save_trust(&bundle)?;

@@ -353,6 +353,37 @@ async fn a_connector_that_was_off_throughout_comes_back() {
 }
 
 #[tokio::test]
+async fn a_connector_that_was_off_until_its_root_was_retired_recovers() {
+    let kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    let mut away = Connector::start_as(&kernel, &tenant, "on_prem").await;
+    away.kill();
+    for step_name in ["prepare", "activate"] {
+        step(&kernel, step_name, true).await;
+    }
+    let settled = step(&kernel, "retire", true).await;
+    assert_eq!(settled["phase"], "settled");
+
+    // What it holds is of a root that is gone, for years yet; its binding key is its own.
+    away.run();
+    away.link("up").await;
+    until("it trusts the new root", async || {
+        let held = TrustBundle::from_pem(&away.kept_text("keys/root.pem")).ok()?;
+        (held.id() == settled["bundle"].as_str()?).then_some(())
+    })
+    .await;
+    let events = kernel.events(&tenant).await;
+    assert!(
+        events
+            .iter()
+            .any(|event| event["kind"] == "runtime.recovered")
+    );
+    // And follows from here on.
+    step(&kernel, "prepare", false).await;
+    until_confirmed(&kernel).await;
+}
+
+#[tokio::test]
 async fn a_rotation_stands_after_a_kill_between_any_two_of_its_steps() {
     let mut kernel = Kernel::start().await;
     let tenant = kernel.company().await;

@@ -1,11 +1,16 @@
 //! The trust bundle: the roots a runtime believes, and no others.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use rustls::RootCertStore;
-use rustls_pki_types::CertificateDer;
+use rustls::{
+    RootCertStore, client::verify_server_cert_signed_by_trust_anchor, server::ParsedCertificate,
+};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
-use crate::{certificate, crypto::sha256};
+use crate::{
+    certificate::{self, Leaf},
+    crypto::{self, sha256},
+};
 
 /// Why a text is no trust bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +89,28 @@ impl TrustBundle {
     #[must_use]
     pub fn shares_a_root_with(&self, other: &Self) -> bool {
         self.roots.iter().any(|root| other.roots.contains(root))
+    }
+
+    /// Whether one of these roots itself has signed the kernel's certificate `leaf` (DER): nobody
+    /// stands in between. Says nothing of its validity, which the handshake has judged.
+    #[must_use]
+    pub fn issued(&self, leaf: &[u8]) -> bool {
+        let der = CertificateDer::from(leaf);
+        let (Ok(parsed), Ok(read)) = (ParsedCertificate::try_from(&der), Leaf::parse(&der)) else {
+            return false;
+        };
+        let seconds = read.not_before.as_millis().max(0).unsigned_abs() / 1_000;
+        let valid = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let algorithms = crypto::provider().signature_verification_algorithms;
+        read.as_kernel().is_ok()
+            && verify_server_cert_signed_by_trust_anchor(
+                &parsed,
+                &self.store,
+                &[],
+                valid,
+                algorithms.all,
+            )
+            .is_ok()
     }
 
     pub(crate) fn store(&self) -> Arc<RootCertStore> {

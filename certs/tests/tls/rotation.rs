@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use provost_certs::{
     Alpn, Authority, ConnectError, EnrolTls, RUNTIME_TTL_MS, RootParts, RootSet, RuntimeTls,
-    TlsPair, TrustBundle,
+    TlsPair, TrustBundle, kernel_certificate,
 };
 use tokio::io::AsyncReadExt;
 
@@ -92,8 +92,19 @@ async fn who_was_away_throughout_and_believes_the_old_root_alone_finds_its_way()
     next.retire(&world);
     // Its own certificate is refused; the kernel it still knows, so that it can recover.
     let (connected, accepted) = tokio::join!(away.connect(&world.addr, PATIENCE), world.accept());
-    assert!(connected.is_ok(), "{connected:?}");
+    let kernel = kernel_certificate(&connected.unwrap()).unwrap();
     assert!(accepted.is_err());
+    // What the old root vouched for by the cross-certificate is told from what it did not.
+    let issued = |authority: &Authority| {
+        let bundle = TrustBundle::from_pem(&authority.root_pem()).unwrap();
+        bundle.issued(&kernel)
+    };
+    assert!(issued(&next.authority));
+    assert!(!issued(&world.authority), "not by itself");
+    let other = World::new().await;
+    assert!(!issued(&other.authority));
+    let bundle = TrustBundle::from_pem(&next.authority.root_pem()).unwrap();
+    assert!(!bundle.issued(&kernel[1..]), "no certificate");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use provost_certs::{Alpn, ClientStream, Keystore, RuntimeTls};
+use provost_certs::{Alpn, ClientStream, Keystore, RuntimeTls, kernel_certificate};
 use provost_protocol::{Code, entity::RuntimeStatus};
 use tokio::{
     sync::{mpsc, watch},
@@ -94,6 +94,7 @@ async fn session(
     dial: &mut Dial,
     backoff: &mut Backoff,
 ) -> Result<Ended, LinkError> {
+    core.trust.connected(kernel_certificate(&stream));
     let mut session = Session::open(core, stream).await?;
     let opened = Instant::now();
     let ended = session.serve(&mut dial.orders, &mut dial.stop).await;
