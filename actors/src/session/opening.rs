@@ -97,6 +97,10 @@ impl<S> Life<S> {
             if held.tenant == own {
                 continue;
             }
+            // Beyond the budget a tenant is followed with the next request for it.
+            if !self.pace.affords() {
+                break;
+            }
             // A tenant it acted for and may act for no more is simply not followed.
             if let Ok(state) = interests.follow(known, held.tenant, held.revision).await {
                 bytes += state.limits.len() * LIMIT_BYTES + STATE_BYTES;

@@ -44,7 +44,13 @@ impl Pace {
     /// Takes the price of a word that has no answer: beyond the budget it is what makes reading
     /// rest.
     pub(super) fn hear(&mut self) {
-        let _ = self.take(CHECK, Instant::now());
+        let _ = self.affords();
+    }
+
+    /// Takes the price of looking one thing up that nobody asked for by a request; says whether
+    /// there was enough for it.
+    pub(super) fn affords(&mut self) -> bool {
+        self.take(CHECK, Instant::now()).is_ok()
     }
 
     fn may_beat(&mut self, now: Instant) -> bool {

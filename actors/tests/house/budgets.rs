@@ -7,11 +7,11 @@ use provost_kernel::Command;
 use provost_protocol::{
     Code, TenantId, codec,
     entity::{DeploymentMode, Limit},
-    wire::{ClientMessage, Outcome},
+    wire::{ClientMessage, HeldRevision, Hello, Outcome, ServerMessage},
 };
 
 use super::{
-    session::{Client, beat, request},
+    session::{Client, beat, hello, request},
     world::*,
 };
 
@@ -139,6 +139,44 @@ async fn a_tenant_beyond_its_budget_is_refused_and_its_neighbour_never() {
 }
 
 /// What a future has to say without waiting.
+#[tokio::test(start_paused = true)]
+async fn whoever_holds_many_tenants_pays_for_each_that_it_names_in_hello() {
+    local(async {
+        let mut world = World::new();
+        let own = world.tenant(1, None).await;
+        let peer = world.runtime(own, 20, DeploymentMode::Shared).await;
+        let mut held = Vec::new();
+        for number in 2..12 {
+            let tenant = world.tenant(number, Some(own)).await;
+            world.attach(tenant, &peer).await;
+            held.push(HeldRevision {
+                tenant,
+                revision: 0,
+            });
+        }
+        let number = |count| NonZeroU32::new(count).unwrap();
+        world.gateway = world.gateway.clone().with_rates(Rates {
+            connection: number(1),
+            connection_burst: number(4),
+            tenant: number(1_000),
+            tenant_burst: number(2_000),
+        });
+        let mut client = Client::connect(&world, &peer, 1024 * 1024);
+        let hello = Hello {
+            deployment_mode: DeploymentMode::Shared,
+            held,
+            ..hello(&["v0.2"])
+        };
+        client.send(&ClientMessage::Hello(hello)).await;
+        let Some(ServerMessage::Welcome(welcome)) = client.receive().await else {
+            panic!("it is welcome all the same");
+        };
+        let told = welcome.desired.len();
+        assert!((2..=5).contains(&told), "{told} of eleven");
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_runtime_beyond_its_budget_beats_on_and_is_not_lost_for_it() {
     local(async {
