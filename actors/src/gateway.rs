@@ -36,6 +36,7 @@ use self::throttle::Throttle;
 pub use self::{
     peer::{Facts, Kept, Known, Peer, Registered},
     refused::is_final_refusal,
+    renew::certificates,
 };
 use crate::{Budgets, Directory, Rates, TenantError, TenantHandle, TokenVerifier};
 

@@ -78,7 +78,7 @@ pub use ask::{Ask, AskError, Reply, ask, tell};
 pub use budget::{Budget, Budgets, Rates};
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use directory::{Directory, Swept};
-pub use gateway::{Facts, Gateway, Kept, Known, Peer, Registered, is_final_refusal};
+pub use gateway::{Facts, Gateway, Kept, Known, Peer, Registered, certificates, is_final_refusal};
 pub use guardian::{Guarded, Guardian, Health, Incarnation, RestartPolicy};
 pub use house::{House, TimeNote};
 pub use random::{Random, SeededRandom, SystemRandom};

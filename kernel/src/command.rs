@@ -20,7 +20,11 @@ pub use self::data::{
     Grant, IssueLicense, LimitRuntime, Prior, Register, ReportHeld, Resolve,
 };
 pub use self::trust::{ConfirmTrust, RotateCa};
-use crate::{EntityKey, grants::Caller, renewal::renewal_needs};
+use crate::{
+    EntityKey,
+    grants::Caller,
+    renewal::{renewal_needs, revocations},
+};
 
 /// A wish, to be granted by [`crate::decide`] or refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -234,8 +238,14 @@ impl Command {
             }
             Self::CreateKey { kid, .. } => vec![EntityKey::Key(kid.clone())],
             Self::CreateAdminKey { key, .. } => vec![EntityKey::AdminKey(*key)],
-            Self::Renew(renew) => renewal_needs(renew.runtime),
-            Self::Recover(recover) => renewal_needs(recover.runtime),
+            Self::Renew(renew) => renewal_needs(renew.runtime)
+                .into_iter()
+                .chain(revocations(&renew.perhaps_revoked))
+                .collect(),
+            Self::Recover(recover) => renewal_needs(recover.runtime)
+                .into_iter()
+                .chain(revocations(&recover.perhaps_revoked))
+                .collect(),
             Self::ReportCopy(report) => renewal_needs(report.runtime),
             Self::AllowRecovery(allow) => renewal_needs(allow.runtime),
             Self::RotateCa(_) => vec![EntityKey::Rotation],

@@ -57,6 +57,27 @@ pub fn renewal_needs(runtime: RuntimeId) -> Vec<EntityKey> {
     ]
 }
 
+/// Which of its certificates a runtime that has as many as it may is to be asked about: one that was
+/// revoked counts no more. Empty for nearly all.
+#[must_use]
+pub fn perhaps_revoked(state: &State, runtime: RuntimeId, now: Timestamp) -> Vec<String> {
+    let Ok((_, record)) = known(state, runtime) else {
+        return Vec::new();
+    };
+    if record.in_force(now).count() < CERTIFICATES_MAX {
+        return Vec::new();
+    }
+    record
+        .in_force(now)
+        .map(|held| held.serial.clone())
+        .collect()
+}
+
+/// What says of each of these serial numbers whether it was revoked.
+pub fn revocations(serials: &[String]) -> impl Iterator<Item = EntityKey> {
+    serials.iter().cloned().map(EntityKey::RevokedCertificate)
+}
+
 /// Judges a renewal. Open to suspended runtimes and tenants: who may act again tomorrow must be
 /// able to hear so.
 #[must_use]
@@ -172,8 +193,15 @@ fn admitted(
     if certified || keys.shown == Some(keys.requested) {
         return Err(Rejection::KeyInUse);
     }
-    if record.in_force(now).count() >= CERTIFICATES_MAX {
-        let first = record.in_force(now).map(|held| held.not_after).min();
+    // A thief's certificates that were revoked keep nobody out.
+    let counted = || {
+        record.in_force(now).filter(|held| {
+            let key = EntityKey::RevokedCertificate(held.serial.clone());
+            state.get(&key).is_none()
+        })
+    };
+    if counted().count() >= CERTIFICATES_MAX {
+        let first = counted().map(|held| held.not_after).min();
         return Err(Rejection::CertificatesFull {
             until: first.unwrap_or(now),
             retry_ms: first.map_or(0, |first| first.millis_since(now)),

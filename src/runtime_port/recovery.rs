@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use provost_actors::{Meta, TenantError, TenantHandle};
+use provost_actors::{Meta, TenantError, TenantHandle, certificates};
 use provost_certs::{CheckedRecovery, RecoveryError, check_recovery};
 use provost_kernel::{
     Command, Rejection,
@@ -145,8 +145,9 @@ impl Recovering<'_> {
         let (runtime, counter) = (self.request.runtime_id, self.request.counter);
         // A second round only where the same key came twice at once: then the first one's answer.
         for _ in 0..ROUNDS {
-            let state = tenant.look(renewal_needs(runtime)).await;
-            let state = state.map_err(|error| error.problem())?;
+            let (state, perhaps_revoked) = certificates(&tenant, runtime, house.clock.now())
+                .await
+                .map_err(|error| error.problem())?;
             match recover(
                 &state,
                 runtime,
@@ -165,7 +166,7 @@ impl Recovering<'_> {
                     return Err(TenantError::from(rejection).problem());
                 }
                 Renewal::New { ttl_ms } => {
-                    let command = self.sign(ttl_ms).await?;
+                    let command = self.sign(ttl_ms, perhaps_revoked).await?;
                     match tenant.execute(command, self.meta.clone()).await {
                         Ok(_) | Err(TenantError::Rejected(_)) => {}
                         Err(error) => return Err(error.problem()),
@@ -200,7 +201,7 @@ impl Recovering<'_> {
         tenant.filter(|_| proves).ok_or_else(refused)
     }
 
-    async fn sign(&self, ttl_ms: u64) -> Result<Command, Problem> {
+    async fn sign(&self, ttl_ms: u64, perhaps_revoked: Vec<String>) -> Result<Command, Problem> {
         let _signing = self.port.strangers.signing().await?;
         let house = self.port.gateway.directory().house();
         let whom = (self.request.tenant_id, self.request.runtime_id);
@@ -216,6 +217,7 @@ impl Recovering<'_> {
             counter: self.request.counter,
             key_sha256: self.key_sha256.clone(),
             issued,
+            perhaps_revoked,
         })))
     }
 

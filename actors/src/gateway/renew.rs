@@ -10,9 +10,9 @@ use std::{
 };
 
 use provost_kernel::{
-    Command,
+    Command, State,
     command::Renew,
-    renewal::{Keys, Renewal, renew, renewal_needs},
+    renewal::{Keys, Renewal, perhaps_revoked, renew, renewal_needs, revocations},
 };
 use provost_protocol::{
     Code, CorrelationId, Problem, RuntimeId, Timestamp,
@@ -21,7 +21,7 @@ use provost_protocol::{
 };
 
 use super::{Gateway, Known, Peer};
-use crate::{TenantError, hex};
+use crate::{TenantError, TenantHandle, hex};
 
 /// How often each runtime asked of late.
 #[derive(Debug, Default)]
@@ -60,8 +60,9 @@ impl Gateway {
         };
         // A second round only where the same key came twice at once: then the first one's answer.
         for _ in 0..ROUNDS {
-            let state = known.tenant.look(renewal_needs(runtime)).await;
-            let state = state.map_err(|error| error.problem())?;
+            let (state, perhaps_revoked) = certificates(&known.tenant, runtime, house.clock.now())
+                .await
+                .map_err(|error| error.problem())?;
             match renew(&state, runtime, keys, house.clock.now()) {
                 Renewal::Again(last) => {
                     return Ok(Outcome::Renewed(Renewed {
@@ -78,6 +79,7 @@ impl Gateway {
                         key_sha256: requested.clone(),
                         asked_with: shown.clone(),
                         issued: issued.map_err(refusal)?,
+                        perhaps_revoked,
                     };
                     let command = Command::Renew(Box::new(command));
                     match known
@@ -93,6 +95,26 @@ impl Gateway {
         }
         Err(TenantError::Overloaded.problem())
     }
+}
+
+/// A runtime's certificates as its tenant's log knows them, with what says which of them were revoked
+/// where that decides: see [`perhaps_revoked`].
+///
+/// # Errors
+/// [`TenantError`].
+pub async fn certificates(
+    tenant: &TenantHandle,
+    runtime: RuntimeId,
+    now: Timestamp,
+) -> Result<(State, Vec<String>), TenantError> {
+    let needs = renewal_needs(runtime);
+    let state = tenant.look(needs.clone()).await?;
+    let doubted = perhaps_revoked(&state, runtime, now);
+    if doubted.is_empty() {
+        return Ok((state, doubted));
+    }
+    let needs = needs.into_iter().chain(revocations(&doubted)).collect();
+    Ok((tenant.look(needs).await?, doubted))
 }
 
 impl Renewals {

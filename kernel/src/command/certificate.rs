@@ -13,6 +13,8 @@ pub struct Renew {
     pub asked_with: String,
     /// What was signed.
     pub issued: Issued,
+    /// What [`crate::renewal::perhaps_revoked`] said.
+    pub perhaps_revoked: Vec<String>,
 }
 
 /// Records a certificate that was signed after [`crate::renewal::recover`] said *new*.
@@ -26,6 +28,8 @@ pub struct Recover {
     pub key_sha256: String,
     /// What was signed.
     pub issued: Issued,
+    /// What [`crate::renewal::perhaps_revoked`] said.
+    pub perhaps_revoked: Vec<String>,
 }
 
 /// Records that the binding key came with a counter that was used already.

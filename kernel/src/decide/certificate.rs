@@ -54,6 +54,7 @@ pub(super) fn recover(
         counter,
         key_sha256,
         issued,
+        perhaps_revoked: _,
     } = recover;
     match renewal::recover(state, *runtime, *counter, key_sha256, now) {
         Renewal::Again(_) => return Ok(Vec::new()),

@@ -99,6 +99,7 @@ impl World {
             key_sha256: key(n),
             asked_with: key(shown),
             issued: self.issued(n),
+            perhaps_revoked: perhaps_revoked(&self.state, runtime(), self.now),
         };
         self.run(&Command::Renew(Box::new(renew)))
     }
@@ -109,6 +110,7 @@ impl World {
             counter,
             key_sha256: key(n),
             issued: self.issued(n),
+            perhaps_revoked: perhaps_revoked(&self.state, runtime(), self.now),
         };
         self.run(&Command::Recover(Box::new(recover)))
     }
@@ -215,6 +217,29 @@ fn a_fifth_certificate_waits_until_one_of_four_has_ended() {
     world.later(20 * HOUR_MS + 1);
     world.renew(4, 3).unwrap();
     assert_eq!(world.serials(), ["s1", "s2", "s3", "s4"]);
+}
+
+#[test]
+fn certificates_that_were_revoked_keep_nobody_out() {
+    let mut world = World::new(SecurityLevel::Standard);
+    // A thief with the TLS key renews as often as it may.
+    for n in 1..=3 {
+        world.later(60_000);
+        world.renew(n, n - 1).unwrap();
+    }
+    assert_eq!(world.recover(1, 9).unwrap_err().code(), Code::RateLimited);
+    for n in 1..=3 {
+        world
+            .run(&Command::RevokeCertificate {
+                runtime: runtime(),
+                serial: format!("s{n}"),
+                reason: "stolen".to_owned(),
+            })
+            .unwrap();
+    }
+    assert_eq!(world.recover(1, 9).unwrap().len(), 1);
+    // A key that was certified once is not certified again, revoked or not.
+    assert_eq!(world.renew(2, 9), Err(Rejection::KeyInUse));
 }
 
 #[test]
