@@ -1,6 +1,6 @@
 //! The end of a caller's standing, for connections that wait for nothing else.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use provost_kernel::EntityKey;
 use provost_protocol::{Code, Problem, entity::RuntimeStatus, sign::PeerIdentity};
@@ -41,8 +41,12 @@ impl Gateway {
         // From before the look: what comes in between is heard.
         let mut changes = tenant.revisions();
         changes.mark_unchanged();
-        let key = EntityKey::Runtime(peer.runtime);
-        let state = tenant.look(vec![key]).await.map_err(gone)?;
+        let mut state = tenant.view();
+        if state.runtime(peer.runtime).is_none() {
+            // Asleep for long: those of a tenant that are awake ask nobody.
+            let key = EntityKey::Runtime(peer.runtime);
+            state = Arc::new(tenant.look(vec![key]).await.map_err(gone)?);
+        }
         match state.runtime(peer.runtime).map(|record| record.status) {
             None => Err(gone(crate::TenantError::NotFound)),
             Some(RuntimeStatus::Revoked) => Err(revoked()),
