@@ -14,7 +14,7 @@ mod stream;
 mod taking;
 mod wake;
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{net::SocketAddr, rc::Rc};
 
 use provost_kernel::session::{Effect, Ending, Input, Session};
 use provost_protocol::{
@@ -38,7 +38,7 @@ use self::{
     taking::Taken,
     wake::{Event, Inbox, Sources},
 };
-use crate::{Gateway, Kept, Peer};
+use crate::{Gateway, Kept, Peer, clock::millis};
 
 /// What a session needs besides its stream.
 #[derive(Debug, Clone)]
@@ -61,17 +61,16 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     // Made before the future is, which holds it and no copy of what it was made from.
-    let house = settings.gateway.directory().house();
-    let clock = Arc::clone(&house.clock);
     let budget = settings
         .gateway
         .budgets()
         .connection(settings.identity.tenant);
     let mut life = Box::new(Life {
         pace: Pace::new(budget),
-        machine: Session::new(0, 0, clock.now()),
+        began: Instant::now(),
+        machine: Session::new(0, 0, Timestamp::EPOCH),
         stream: FrameStream::new(stream),
-        sources: Sources::new(settings.draining, clock),
+        sources: Sources::new(settings.draining),
         interests: None,
         opened: None,
         peer: Rc::new(Peer {
@@ -92,6 +91,8 @@ where
 /// One session's parts while it lives.
 struct Life<S> {
     pace: Pace,
+    /// The machine's time is counted from here: no clock that is set makes a silence long or short.
+    began: Instant,
     machine: Session,
     stream: FrameStream<S>,
     sources: Sources,
@@ -107,6 +108,13 @@ struct Life<S> {
 struct Opened {
     generation: u64,
     kept: Kept,
+}
+
+impl<S> Life<S> {
+    /// The machine's time at an instant: milliseconds since the connection began.
+    fn lived(&self, at: Instant) -> Timestamp {
+        Timestamp::EPOCH.plus_millis(millis(at.duration_since(self.began)))
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
@@ -137,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         match event {
             Event::Read(Came::Bytes) => None,
             Event::Read(Came::End) => Some(Ending::Goodbye),
-            Event::Answer(answer) => self.on_answer(*answer, self.now()),
+            Event::Answer(answer) => self.on_answer(*answer, self.lived(Instant::now())),
             Event::Revised(tenant) => {
                 let span = self.span();
                 Box::pin(self.on_revised(tenant).instrument(span)).await
@@ -246,16 +254,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     }
 
     fn act(&mut self, input: &Input<'_>) -> Option<Ending> {
-        self.act_at(input, self.now())
+        self.act_at(input, self.lived(Instant::now()))
     }
 
     fn act_at(&mut self, input: &Input<'_>, now: Timestamp) -> Option<Ending> {
         let effects = self.machine.handle(input, now);
         effects.into_iter().find_map(|effect| self.perform(effect))
-    }
-
-    fn now(&self) -> Timestamp {
-        self.gateway.directory().house().clock.now()
     }
 
     fn perform(&mut self, effect: Effect) -> Option<Ending> {

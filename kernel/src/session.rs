@@ -10,7 +10,8 @@ use provost_protocol::{Code, ContractVersion, Timestamp, wire::IN_FLIGHT_MAX};
 pub use self::effects::{Effect, Effects, Ending};
 use crate::planted::planted;
 
-/// One live connection.
+/// One live connection. Its time is counted from a moment of the shell's choice and only goes
+/// forward: nothing of it is stored, and no clock that is set moves its deadlines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     stage: Stage,

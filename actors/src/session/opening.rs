@@ -7,6 +7,7 @@ use provost_protocol::{
     Code, ContractVersion, CorrelationId, Problem,
     wire::{DesiredState, Hello, IN_FLIGHT_MAX, Welcome},
 };
+use tokio::time::Instant;
 
 use super::{Life, Opened, interests::Interests};
 use crate::{Facts, Gateway, Known, Opening, Registered};
@@ -31,9 +32,8 @@ impl<S> Life<S> {
             })
             .await
             .map_err(|error| error.problem())?;
-        let house = gateway.directory().house();
         let (generation, grace_ms) = (opened.generation, opened.rhythm.grace_ms);
-        self.machine = Session::new(generation, grace_ms, house.clock.now());
+        self.machine = Session::new(generation, grace_ms, self.lived(Instant::now()));
         self.sources.replaced_by(opened.younger);
         // From here on the end of the session is the end of this generation, whatever fails.
         self.opened = Some(Opened {
@@ -48,7 +48,7 @@ impl<S> Life<S> {
             status: known.record().status,
             policies,
             desired,
-            signed_time: house.signed_time(),
+            signed_time: gateway.directory().house().signed_time(),
             frame_bytes_max: provost_protocol::frame::FRAME_BYTES_MAX,
             in_flight_max: IN_FLIGHT_MAX,
         })

@@ -28,7 +28,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             return None;
         }
         let id = request.id;
-        let effects = self.machine.handle(&Input::Request { id }, came.time);
+        let lived = self.lived(came.instant);
+        let effects = self.machine.handle(&Input::Request { id }, lived);
         if effects != Effects::one(Effect::Serve { id }) {
             return effects.into_iter().find_map(|effect| self.perform(effect));
         }
@@ -36,7 +37,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             interests.want(request.tenant);
         }
         match self.answer_at_once(&mut request, came.time) {
-            Some(outcome) => self.on_answer(Answer { id, outcome }, came.time),
+            Some(outcome) => self.on_answer(Answer { id, outcome }, lived),
             None => {
                 self.ask(request);
                 None
@@ -44,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
         }
     }
 
-    /// An answer is ready: it waits to be written with others.
+    /// An answer is ready, in the machine's time: it waits to be written with others.
     pub(super) fn on_answer(&mut self, answer: Answer, now: Timestamp) -> Option<Ending> {
         // Who was told to beat later is borne for longer.
         if let Outcome::Beat(beat) = &answer.outcome {

@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
 
     pub(super) fn moment(&self) -> Moment {
         Moment {
-            time: self.now(),
+            time: self.gateway.directory().house().clock.now(),
             instant: Instant::now(),
         }
     }

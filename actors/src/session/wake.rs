@@ -6,7 +6,6 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,7 +18,7 @@ use tokio::{
 };
 
 use super::{Life, interests::Interests, stream::Came};
-use crate::{Clock, Younger};
+use crate::Younger;
 
 /// What wakes a session.
 pub(super) enum Event {
@@ -65,13 +64,13 @@ struct Answers {
 /// One timer, moved only when it goes off or is wanted earlier: a deadline that is put off by every
 /// frame costs nothing.
 struct Alarm {
-    clock: Arc<dyn Clock>,
     sleep: Pin<Box<Sleep>>,
-    at: Timestamp,
+    /// When it goes off; none: it has to be set.
+    at: Option<Instant>,
 }
 
 impl Sources {
-    pub(super) fn new(mut draining: watch::Receiver<bool>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(mut draining: watch::Receiver<bool>) -> Self {
         let drained = async move {
             // An error means that nobody can stop the kernel any more: then nobody does.
             if draining.wait_for(|draining| *draining).await.is_err() {
@@ -82,7 +81,7 @@ impl Sources {
             drained: Some(Box::pin(drained)),
             replaced: None,
             answers: None,
-            alarm: Alarm::new(clock),
+            alarm: Alarm::new(),
         }
     }
 
@@ -130,23 +129,22 @@ impl Answers {
 }
 
 impl Alarm {
-    fn new(clock: Arc<dyn Clock>) -> Self {
+    fn new() -> Self {
         // The first look at it sets it.
         Self {
             sleep: Box::pin(sleep(Duration::ZERO)),
-            at: Timestamp::MAX,
-            clock,
+            at: None,
         }
     }
 
     /// Whether it is time, with the timer set for when it will be.
-    fn poll(&mut self, wanted: Timestamp, cx: &mut Context<'_>) -> Poll<()> {
-        if wanted < self.at {
+    fn poll(&mut self, wanted: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if self.at.is_none_or(|at| wanted < at) {
             self.set(wanted);
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
-            if self.clock.now() >= wanted {
-                self.at = Timestamp::MAX;
+            if Instant::now() >= wanted {
+                self.at = None;
                 return Poll::Ready(());
             }
             self.set(wanted);
@@ -154,12 +152,9 @@ impl Alarm {
         Poll::Pending
     }
 
-    fn set(&mut self, at: Timestamp) {
-        // A clock may stand where the timer says it is time: then it is looked at a little later.
-        let wait = at.millis_since(self.clock.now()).max(1);
-        let wait = Duration::from_millis(wait).min(LOOK_AGAIN);
-        self.sleep.as_mut().reset(Instant::now() + wait);
-        self.at = at;
+    fn set(&mut self, at: Instant) {
+        self.sleep.as_mut().reset(at);
+        self.at = Some(at);
     }
 }
 
@@ -168,11 +163,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     /// memory.
     pub(super) async fn next(&mut self, inbox: Inbox) -> Event {
         let rest = self.pace.rest();
-        let deadline = self.machine.deadline().unwrap_or(Timestamp::MAX);
-        let wanted = rest.map_or(deadline, |rest| {
-            let rest_ms = crate::clock::millis(rest).max(1);
-            deadline.min(self.now().plus_millis(rest_ms))
-        });
+        let deadline = self.deadline();
+        let wanted = rest.map_or(deadline, |rest| deadline.min(Instant::now() + rest));
         let mut woken = false;
         poll_fn(|cx| {
             // Whoever is woken is so by its stream, mostly; all others were looked at when the wait
@@ -202,6 +194,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             self.sources.alarm.poll(wanted, cx).map(|()| Event::Tick)
         })
         .await
+    }
+
+    /// When the machine wants to be asked for the time.
+    fn deadline(&self) -> Instant {
+        let lived = self.machine.deadline().unwrap_or(Timestamp::MAX);
+        let lived = Duration::from_millis(lived.millis_since(Timestamp::EPOCH));
+        self.began + lived.min(LIFE_MAX)
     }
 
     /// Reads what is there already, without waiting.
@@ -234,5 +233,5 @@ fn revised(interests: &mut Option<Interests>, cx: &mut Context<'_>) -> Poll<Tena
 /// Every request in flight may be answered at once, and no answer waits for another.
 const ANSWERS_MAX: usize = 64;
 
-/// A timer is looked after at least once in so long, whatever a clock that jumps made of it.
-const LOOK_AGAIN: Duration = Duration::from_secs(24 * 3_600);
+/// No connection outlives it, and no instant of it overflows: a century.
+const LIFE_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);

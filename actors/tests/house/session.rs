@@ -102,6 +102,23 @@ async fn who_says_nothing_is_cut_after_ten_seconds_and_so_is_who_dribbles() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_lets_nobody_be_silent_for_longer() {
+    local(async {
+        let (world, _, peer) = one_runtime().await;
+        let began = tokio::time::Instant::now();
+        let mute = Client::connect(&world, &peer, 64 * 1024);
+        let silent = Client::open(&world, &peer).await;
+        seconds(1).await;
+        world.clock.set_back(Duration::from_secs(3_600));
+        assert_eq!(mute.ending().await, Ending::HelloLate);
+        assert_eq!(began.elapsed().as_secs(), 10);
+        assert_eq!(silent.ending().await, Ending::Idle);
+        assert_eq!(began.elapsed().as_secs(), 60);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_suspension_and_a_grant_come_down_the_stream_by_themselves() {
     local(async {
         let (world, tenant, peer) = one_runtime().await;

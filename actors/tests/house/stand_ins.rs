@@ -2,11 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use provost_actors::{TokenRefused, TokenVerifier, Verifying, Vouched};
+use provost_actors::{Clock, RuntimeClock, TokenRefused, TokenVerifier, Verifying, Vouched};
 use provost_protocol::{
     ProviderId, RuntimeId, TenantId, Timestamp,
     event::{ProviderSettings, Subject},
@@ -16,6 +20,34 @@ use provost_protocol::{
 };
 
 use super::world::HOUR_MS;
+
+/// The wall clock: goes with the runtime's time, until somebody sets it back. Clones are one clock.
+#[derive(Debug, Clone)]
+pub(crate) struct Wall {
+    runs: RuntimeClock,
+    back_ms: Arc<AtomicU64>,
+}
+
+impl Wall {
+    pub(crate) fn starting_at(now: Timestamp) -> Self {
+        Self {
+            runs: RuntimeClock::starting_at(now),
+            back_ms: Arc::default(),
+        }
+    }
+
+    pub(crate) fn set_back(&self, by: Duration) {
+        let by_ms = u64::try_from(by.as_millis()).unwrap();
+        self.back_ms.fetch_add(by_ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        let back_ms = self.back_ms.load(Ordering::SeqCst);
+        self.runs.now().minus_millis(back_ms)
+    }
+}
 
 /// Certificates that were revoked.
 #[derive(Debug, Default)]

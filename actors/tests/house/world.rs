@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use provost_actors::{
-    Clock, Directory, Executed, Gateway, House, Meta, Peer, RestartPolicy, RuntimeClock,
-    SeededRandom, Spawner, TenantError, TenantHandle, TimeNote,
+    Clock, Directory, Executed, Gateway, House, Meta, Peer, RestartPolicy, SeededRandom, Spawner,
+    TenantError, TenantHandle, TimeNote,
 };
 use provost_kernel::{
     Command,
@@ -28,7 +28,7 @@ use tokio::task::{LocalSet, yield_now};
 
 pub(crate) use super::stand_ins::Stamp;
 use super::{
-    stand_ins::{Certifier, Revoked, Words},
+    stand_ins::{Certifier, Revoked, Wall, Words},
     store::Gate,
 };
 
@@ -37,7 +37,7 @@ use super::{
 pub(crate) struct World {
     pub(crate) store: Gate,
     pub(crate) standing: Arc<Revoked>,
-    pub(crate) clock: RuntimeClock,
+    pub(crate) clock: Wall,
     pub(crate) directory: Directory,
     pub(crate) gateway: Gateway,
 }
@@ -66,11 +66,11 @@ impl World {
 
     fn over(store: Gate, now: Timestamp) -> Self {
         let standing = Arc::new(Revoked::default());
-        let clock = RuntimeClock::starting_at(now);
+        let clock = Wall::starting_at(now);
         let seed = u64::try_from(now.as_millis()).unwrap();
         let house = House {
             backend: Arc::new(store.clone()),
-            clock: Arc::new(clock),
+            clock: Arc::new(clock.clone()),
             random: Arc::new(SeededRandom::new(seed)),
             license_signer: Arc::new(Stamp::new(7)),
             checkpoint_signer: Arc::new(Stamp::new(CHECKPOINT_KEY)),
