@@ -4,9 +4,10 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use provost_protocol::{RuntimeId, TenantId, Timestamp};
+use provost_protocol::{RuntimeId, TenantId};
 
 /// The nonces that were given and not yet used.
 #[derive(Debug, Default)]
@@ -15,39 +16,34 @@ pub(super) struct Challenges(Mutex<HashMap<[u8; 32], Given>>);
 #[derive(Debug)]
 struct Given {
     whom: (TenantId, RuntimeId),
-    expires: Timestamp,
+    at: Instant,
+}
+
+impl Given {
+    fn is_good(&self, now: Instant) -> bool {
+        now.duration_since(self.at) < CHALLENGE_LASTS
+    }
 }
 
 impl Challenges {
-    /// Remembers a fresh nonce; says until when it is of use. None where there are too many.
-    pub(super) fn give(
-        &self,
-        nonce: [u8; 32],
-        whom: (TenantId, RuntimeId),
-        now: Timestamp,
-    ) -> Option<Timestamp> {
+    /// Remembers a fresh nonce, of use for [`CHALLENGE_LASTS`]; says whether there was room for it.
+    pub(super) fn give(&self, nonce: [u8; 32], whom: (TenantId, RuntimeId), now: Instant) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= CHALLENGES_MAX {
-            all.retain(|_, given| now < given.expires);
+            all.retain(|_, given| given.is_good(now));
         }
         if all.len() >= CHALLENGES_MAX {
-            return None;
+            return false;
         }
-        let expires = now.plus_millis(CHALLENGE_MS);
-        all.insert(nonce, Given { whom, expires });
-        Some(expires)
+        all.insert(nonce, Given { whom, at: now });
+        true
     }
 
     /// Takes a nonce back: whether it was given to this runtime, a moment ago, and never used.
-    pub(super) fn take(
-        &self,
-        nonce: &[u8; 32],
-        whom: (TenantId, RuntimeId),
-        now: Timestamp,
-    ) -> bool {
+    pub(super) fn take(&self, nonce: &[u8; 32], whom: (TenantId, RuntimeId), now: Instant) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let given = all.remove(nonce);
-        given.is_some_and(|given| given.whom == whom && now < given.expires)
+        given.is_some_and(|given| given.whom == whom && given.is_good(now))
     }
 }
 
@@ -56,10 +52,12 @@ impl Challenges {
 const CHALLENGES_MAX: usize = 10_000;
 
 /// An answer over a satellite and a signature take seconds.
-const CHALLENGE_MS: u64 = 60_000;
+pub(super) const CHALLENGE_LASTS: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use provost_protocol::Timestamp;
+
     use super::*;
 
     fn whom(n: u8) -> (TenantId, RuntimeId) {
@@ -72,9 +70,10 @@ mod tests {
     #[test]
     fn a_nonce_is_of_use_once_for_whom_it_was_given_and_for_a_minute() {
         let challenges = Challenges::default();
-        let at = |ms| Timestamp::EPOCH.plus_millis(ms);
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
         for nonce in [[1; 32], [2; 32], [3; 32]] {
-            assert_eq!(challenges.give(nonce, whom(1), at(0)), Some(at(60_000)));
+            assert!(challenges.give(nonce, whom(1), start));
         }
         assert!(challenges.take(&[1; 32], whom(1), at(59_999)));
         assert!(!challenges.take(&[1; 32], whom(1), at(59_999)), "used");
@@ -92,16 +91,13 @@ mod tests {
             nonce[..8].copy_from_slice(&n.to_be_bytes());
             nonce
         };
+        let start = Instant::now();
         let given = (0..20_000)
-            .filter(|n| {
-                challenges
-                    .give(nonce(*n), whom(1), Timestamp::EPOCH)
-                    .is_some()
-            })
+            .filter(|n| challenges.give(nonce(*n), whom(1), start))
             .count();
         assert_eq!(given, CHALLENGES_MAX);
-        let later = Timestamp::EPOCH.plus_millis(CHALLENGE_MS);
-        assert!(challenges.give([9; 32], whom(1), later).is_some());
+        let later = start + CHALLENGE_LASTS;
+        assert!(challenges.give([9; 32], whom(1), later));
         assert_eq!(challenges.0.lock().unwrap().len(), 1);
     }
 }

@@ -8,7 +8,7 @@
 //! Whether a runtime exists is told to nobody who cannot sign for it: the challenge is given for any
 //! pair of ids, and an unknown one is refused as a wrong signature is.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Json,
@@ -32,7 +32,7 @@ use provost_protocol::{
     sign::IssueError,
 };
 
-use super::{Remote, RuntimePort, body, calls::signing_failed};
+use super::{Remote, RuntimePort, body, calls::signing_failed, challenges::CHALLENGE_LASTS};
 use crate::problem::Refusal;
 
 /// Which half of the exchange a path is.
@@ -88,14 +88,14 @@ async fn challenge(port: &RuntimePort, request: Request) -> Result<Challenge, Pr
     let house = port.gateway.directory().house();
     let nonce = house.random.secret();
     let whom = (request.tenant_id, request.runtime_id);
-    let expires = port.challenges.give(nonce, whom, house.clock.now());
-    let expires = expires.ok_or_else(|| {
+    if !port.challenges.give(nonce, whom, Instant::now()) {
         let detail = "too many recoveries have begun";
-        Problem::new(Code::RateLimited, detail).retry_after_ms(CROWDED_MS)
-    })?;
+        return Err(Problem::new(Code::RateLimited, detail).retry_after_ms(CROWDED_MS));
+    }
+    let lasts_ms = u64::try_from(CHALLENGE_LASTS.as_millis()).unwrap_or(u64::MAX);
     Ok(Challenge {
         nonce: STANDARD.encode(nonce),
-        expires,
+        expires: house.clock.now().plus_millis(lasts_ms),
     })
 }
 
@@ -113,12 +113,8 @@ async fn recovered(
     let signing = port.strangers.signing().await?;
     let request: RecoveryRequest = body::parse(&bytes, RECOVERY_REQUEST_MAX)?;
     let checked = check_recovery(&request, exporter).map_err(|error| malformed(&error))?;
-    let house = port.gateway.directory().house();
     let whom = (request.tenant_id, request.runtime_id);
-    if !port
-        .challenges
-        .take(&checked.nonce, whom, house.clock.now())
-    {
+    if !port.challenges.take(&checked.nonce, whom, Instant::now()) {
         return Err(refused());
     }
     drop(signing);
