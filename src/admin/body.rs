@@ -43,6 +43,21 @@ pub struct Reason {
     pub reason: String,
 }
 
+/// Revokes every runtime of a tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeAll {
+    /// In the operator's words; may be empty.
+    #[serde(default)]
+    pub reason: String,
+    /// Runtimes looked at by this request; 10,000 at most, and where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Where the answer before this one ended; absent, it begins with the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
 /// Takes a step of the rotation of the certificate authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -76,7 +76,7 @@ fn operation(route: &Route) -> Value {
     });
     if let Some(schema) = route.body {
         let body = json!({
-            "required": schema != "Reason",
+            "required": !matches!(schema, "Reason" | "RevokeAll"),
             "content": {"application/json": {"schema": named(schema)}},
         });
         operation["requestBody"] = body;
@@ -143,6 +143,7 @@ fn schemas() -> BTreeMap<String, RefOr<Schema>> {
     add::<Problem>(&mut schemas);
     add::<body::CreateTenant>(&mut schemas);
     add::<body::Reason>(&mut schemas);
+    add::<body::RevokeAll>(&mut schemas);
     add::<body::CreateToken>(&mut schemas);
     add::<body::SetEntitlement>(&mut schemas);
     add::<body::SetLimit>(&mut schemas);

@@ -4,20 +4,19 @@
 //! made to look again and closes. Who was connected has been told; everybody else goes on with its
 //! license until that ends, and the answer says who and until when.
 
+mod all;
+mod outcome;
+
 use std::sync::Arc;
 
-use provost_actors::{LiveRuntime, Meta};
+use provost_actors::LiveRuntime;
 use provost_kernel::{
     Command, State,
-    license::LicensePolicy,
-    limits::REVOKED_AT_ONCE_MAX,
-    state::{Entity, EntityKey, RuntimeRecord, TenantRecord},
+    state::{EntityKey, RuntimeRecord, TenantRecord},
 };
-use provost_protocol::{
-    Code, RuntimeId, TenantId, Timestamp,
-    entity::{DeploymentMode, Liveness, RuntimeStatus, SecurityLevel},
-};
+use provost_protocol::{Code, RuntimeId, TenantId};
 
+use self::outcome::{Missed, Outcome};
 use super::{
     Admin,
     answer::Answer,
@@ -27,7 +26,7 @@ use super::{
     reach::Act,
     routes::{Method, Route},
     runtimes,
-    view::{NotReached, Revocation, RuntimeRevoked},
+    view::RuntimeRevoked,
 };
 use crate::problem::Refusal;
 
@@ -58,12 +57,12 @@ pub(super) const ROUTES: &[Route] = &[
         method: Method::Post,
         path: "/v1/tenants/{tenant_id}/runtimes/revoke",
         id: "revoke_runtimes",
-        about: "Refuses every runtime of a tenant for ever; asked again, it goes on where it was.",
+        about: "Refuses every runtime of a tenant for ever, so many at once; goes on at the cursor.",
         needs: Needs::Write,
-        body: Some("Reason"),
+        body: Some("RevokeAll"),
         answer: (200, "Revocation"),
         query: &[],
-        handler: |admin, call| Box::pin(revoke_all(admin, call)),
+        handler: |admin, call| Box::pin(all::revoke(admin, call)),
     },
 ];
 
@@ -115,85 +114,6 @@ async fn revoke_certificate(admin: Arc<Admin>, call: Call) -> Result<Answer, Ref
     Ok(answer.of(&executed))
 }
 
-async fn revoke_all(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
-    let body: body::Reason = call.body_or_default()?;
-    let tenant = admin
-        .reach(&call.caller, call.id("tenant_id")?, Act::Within)
-        .await?
-        .id;
-    let mut outcome = Outcome::default();
-    let mut after = None;
-    loop {
-        let limit = usize::try_from(REVOKED_AT_ONCE_MAX).unwrap_or(1);
-        let page = admin
-            .backend()
-            .scan(tenant, "runtime/", after, limit)
-            .await?;
-        let Some((last, _)) = page.last() else { break };
-        after = Some(last.clone());
-        let records: Vec<RuntimeRecord> = page
-            .iter()
-            .filter_map(|(_, entity)| match &**entity {
-                Entity::Runtime(record) => Some(RuntimeRecord::clone(record)),
-                _ => None,
-            })
-            .collect();
-        revoke_page(&admin, &call, (tenant, &body.reason), records, &mut outcome).await?;
-    }
-    Answer::ok(&outcome.shown())
-}
-
-/// Revokes one page of a tenant's runtimes. No idempotency key of the request goes with it: each
-/// page is a command of its own, and a runtime that is revoked is passed over.
-async fn revoke_page(
-    admin: &Admin,
-    call: &Call,
-    (tenant, reason): (TenantId, &str),
-    records: Vec<RuntimeRecord>,
-    outcome: &mut Outcome,
-) -> Result<(), Refusal> {
-    let standing: Vec<&RuntimeRecord> = records
-        .iter()
-        .filter(|record| record.status != RuntimeStatus::Revoked)
-        .collect();
-    let mut all: Vec<_> = records
-        .iter()
-        .map(|record| (record.id, record.serials.clone()))
-        .collect();
-    let mut judged = Vec::new();
-    for record in &standing {
-        let live = admin.context.directory.live(tenant, record.id);
-        judged.push(not_reached(admin, tenant, record, live).await?);
-    }
-    if !standing.is_empty() {
-        let command = Command::RevokeRuntimes {
-            runtimes: standing.iter().map(|record| record.id).collect(),
-            reason: reason.to_owned(),
-        };
-        let meta = Meta {
-            idempotency: None,
-            ..call.meta()
-        };
-        let handle = admin.context.directory.tenant(tenant).await?;
-        let executed = handle.execute(command, meta).await.map_err(Refusal::from);
-        match executed {
-            // What was certified since the page was read stands in what the log made of it.
-            Ok(executed) => with_serials_of(&mut all, &executed.state),
-            Err(refusal) => {
-                if is_unknown(&refusal) {
-                    shut_out(admin, tenant, &all).await;
-                }
-                return Err(refusal);
-            }
-        }
-    }
-    shut_out(admin, tenant, &all).await;
-    for missed in judged {
-        outcome.count(missed);
-    }
-    Ok(())
-}
-
 /// Adds the serial numbers that a later state holds.
 fn with_serials_of(runtimes: &mut [(RuntimeId, Vec<String>)], state: &State) {
     for (id, serials) in runtimes {
@@ -233,8 +153,16 @@ async fn answered(
     record: RuntimeRecord,
     live: Option<LiveRuntime>,
 ) -> Result<Answer, Refusal> {
+    let license = admin
+        .entity(tenant.id, EntityKey::License(record.id))
+        .await?;
     let mut outcome = Outcome::default();
-    outcome.count(not_reached(admin, tenant.id, &record, live).await?);
+    outcome.revoked(Missed::judge(
+        &record,
+        license.as_deref(),
+        live,
+        admin.now(),
+    ));
     let directives = admin
         .entity(tenant.id, EntityKey::Directives(record.id))
         .await?;
@@ -246,65 +174,3 @@ async fn answered(
     };
     Ok(Answer::ok(&answer)?.tagged(tag))
 }
-
-/// Says by when a runtime that was not connected is certainly out; nothing where it was. Of one
-/// that is late nobody knows whether its connection is one still.
-async fn not_reached(
-    admin: &Admin,
-    tenant: TenantId,
-    record: &RuntimeRecord,
-    live: Option<LiveRuntime>,
-) -> Result<Option<NotReached>, Refusal> {
-    let is_there = |live: &LiveRuntime| live.connected && live.liveness == Liveness::Online;
-    if live.as_ref().is_some_and(is_there) {
-        return Ok(None);
-    }
-    let license = admin.entity(tenant, EntityKey::License(record.id)).await?;
-    let mut certain_by = match license.as_deref() {
-        Some(Entity::License(head)) => head.expiry.plus_millis(head.grace_ms),
-        _ => admin.now(),
-    };
-    if record.deployment_mode == DeploymentMode::Shared {
-        // Its licenses for others stand in their logs; none was issued after this moment.
-        let longest = LicensePolicy::of(SecurityLevel::Standard).offline_max_ms();
-        certain_by = certain_by.max(admin.now().plus_millis(longest));
-    }
-    Ok(Some(NotReached {
-        runtime_id: record.id,
-        last_seen: live.and_then(|live| live.last_beat),
-        certain_by: certain_by.max(admin.now()),
-    }))
-}
-
-/// What came of it so far.
-#[derive(Debug, Default)]
-struct Outcome {
-    runtimes: u64,
-    not_reached_count: u64,
-    not_reached: Vec<NotReached>,
-    certain_by: Option<Timestamp>,
-}
-
-impl Outcome {
-    fn count(&mut self, missed: Option<NotReached>) {
-        self.runtimes += 1;
-        let Some(missed) = missed else { return };
-        self.not_reached_count += 1;
-        self.certain_by = self.certain_by.max(Some(missed.certain_by));
-        if self.not_reached.len() < NAMED_MAX {
-            self.not_reached.push(missed);
-        }
-    }
-
-    fn shown(self) -> Revocation {
-        Revocation {
-            runtimes: self.runtimes,
-            not_reached_count: self.not_reached_count,
-            not_reached: self.not_reached,
-            certain_by: self.certain_by,
-        }
-    }
-}
-
-/// As many as any other page of the API names.
-const NAMED_MAX: usize = 100;

@@ -4,6 +4,7 @@ mod bad;
 mod directives;
 mod evidence;
 mod given_up;
+mod revocations;
 mod rotation;
 pub(crate) mod world;
 

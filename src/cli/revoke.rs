@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use super::{client::Client, exit::Failure, output::Output};
 use crate::admin::{
-    body::{Reason, RevokeCertificate},
+    body::{Reason, RevokeAll, RevokeCertificate},
     view::{Page, Revocation, RuntimeRevoked},
 };
 
@@ -58,11 +58,48 @@ pub(super) async fn all(
 ) -> Result<(), Failure> {
     let tenant = args.tenant.to_string();
     let path = ["tenants", &tenant, "runtimes", "revoke"];
-    let body = Reason {
+    let mut body = RevokeAll {
         reason: args.reason,
+        ..RevokeAll::default()
     };
-    let revoked: Revocation = client.send(Method::POST, &path, &body).await?;
+    let mut revoked: Revocation = client.send(Method::POST, &path, &body).await?;
+    while let Some(cursor) = revoked.next_cursor.take() {
+        body.cursor = Some(cursor);
+        let more = client.send(Method::POST, &path, &body).await;
+        // What was done is done, and nobody can ask for it again.
+        revoked = match more {
+            Ok(more) => joined(revoked, more),
+            Err(failure) => {
+                show(output, revoked)?;
+                return Err(failure);
+            }
+        };
+    }
+    show(output, revoked)
+}
+
+/// What two parts of a revocation come to.
+fn joined(first: Revocation, second: Revocation) -> Revocation {
+    let mut not_reached = first.not_reached;
+    not_reached.extend(second.not_reached);
+    Revocation {
+        runtimes: first.runtimes + second.runtimes,
+        already_revoked: first.already_revoked + second.already_revoked,
+        not_reached_count: first.not_reached_count + second.not_reached_count,
+        not_reached,
+        certain_by: first.certain_by.max(second.certain_by),
+        open_tokens: second.open_tokens,
+        next_cursor: second.next_cursor,
+    }
+}
+
+fn show(output: &Output, revoked: Revocation) -> Result<(), Failure> {
     output.one(&revoked)?;
+    if let Some(open) = revoked.open_tokens.filter(|open| *open > 0) {
+        output.note(&format!(
+            "{open} enrolment tokens are still of use; provost token revoke ends them"
+        ));
+    }
     if output.is_json() || revoked.not_reached.is_empty() {
         return Ok(());
     }

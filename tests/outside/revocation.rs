@@ -163,6 +163,7 @@ async fn every_runtime_of_a_tenant_is_revoked_by_one_word() {
     assert!(is_let_in(&kernel, &stranger).await);
     let again = kernel.post(&path, json!({})).await;
     assert_eq!(again.json["runtimes"], 0);
+    assert_eq!(again.json["already_revoked"], 3);
 }
 
 /// A connection of HTTP that has asked and been answered, and asks nothing more.

@@ -78,12 +78,20 @@ pub struct Rotated {
 pub struct Revocation {
     /// Runtimes it is about.
     pub runtimes: u64,
+    /// Runtimes that had been revoked before, of which it is not known any more who was told.
+    pub already_revoked: u64,
     /// Runtimes that were not connected and thus not told.
     pub not_reached_count: u64,
     /// The first of those.
     pub not_reached: Vec<NotReached>,
     /// From then on none of them goes on with a license, told or not; absent where all were told.
     pub certain_by: Option<Timestamp>,
+    /// Where every runtime of a tenant was revoked: its enrolment tokens that are still of use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_tokens: Option<u64>,
+    /// Where there are more runtimes: to ask again with, as `cursor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A runtime that was not told.

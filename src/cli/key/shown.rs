@@ -69,11 +69,12 @@ impl Shown for view::CaRuntime {
 }
 
 impl Shown for view::Revocation {
-    const HEADINGS: &[&str] = &["runtimes", "not reached", "certain by"];
+    const HEADINGS: &[&str] = &["runtimes", "revoked before", "not reached", "certain by"];
 
     fn row(&self, now: Timestamp) -> Vec<String> {
         vec![
             self.runtimes.to_string(),
+            self.already_revoked.to_string(),
             self.not_reached_count.to_string(),
             self.certain_by
                 .map_or_else(|| "now".to_owned(), |at| when(at, now)),

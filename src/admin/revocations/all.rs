@@ -1,0 +1,194 @@
+//! Every runtime of a tenant, so many with one request: a fleet of 100,000 takes longer than anybody
+//! waits for an answer, and each answer says what came of its own part.
+
+use std::{collections::HashMap, sync::Arc};
+
+use provost_actors::Meta;
+use provost_kernel::{
+    Command,
+    limits::REVOKED_AT_ONCE_MAX,
+    state::{Entity, EntityKey, RuntimeRecord, TokenRecord},
+};
+use provost_protocol::{Code, RuntimeId, TenantId, Timestamp, entity::RuntimeStatus};
+
+use super::{
+    is_unknown,
+    outcome::{Missed, Outcome},
+    shut_out, with_serials_of,
+};
+use crate::{
+    admin::{
+        Admin,
+        answer::Answer,
+        body,
+        call::Call,
+        page::{cursor, read_cursor},
+        reach::Act,
+    },
+    problem::Refusal,
+};
+
+pub(super) async fn revoke(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
+    let body: body::RevokeAll = call.body_or_default()?;
+    let limit = body.limit.unwrap_or(RUNTIMES_AN_ANSWER_MAX);
+    if !(1..=RUNTIMES_AN_ANSWER_MAX).contains(&limit) {
+        let detail = format!("limit: 1 to {RUNTIMES_AN_ANSWER_MAX}");
+        return Err(Refusal::new(Code::Invalid, detail));
+    }
+    let mut after: Option<EntityKey> = body.cursor.as_deref().map(read_cursor).transpose()?;
+    if after.as_ref().is_some_and(|key| key.kind() != "runtime") {
+        return Err(Refusal::new(Code::Malformed, "cursor is of another list"));
+    }
+    let tenant = admin
+        .reach(&call.caller, call.id("tenant_id")?, Act::Within)
+        .await?
+        .id;
+    let mut outcome = Outcome::default();
+    let mut more = true;
+    while more && outcome.count() < limit {
+        let room = (limit - outcome.count()).min(REVOKED_AT_ONCE_MAX);
+        let room = usize::try_from(room).unwrap_or(1);
+        let mut page = admin
+            .backend()
+            .scan(tenant, "runtime/", after.clone(), room + 1)
+            .await?;
+        more = page.len() > room;
+        page.truncate(room);
+        let records: Vec<&RuntimeRecord> = page
+            .iter()
+            .filter_map(|(_, entity)| match &**entity {
+                Entity::Runtime(record) => Some(&**record),
+                _ => None,
+            })
+            .collect();
+        match revoke_page(
+            &admin,
+            &call,
+            (tenant, &body.reason),
+            &records,
+            &mut outcome,
+        )
+        .await
+        {
+            Ok(()) => after = page.last().map(|(key, _)| key.clone()).or(after),
+            // What was done before is told; whoever asks for the rest hears why it is not.
+            Err(_) if outcome.count() > 0 => {
+                more = true;
+                break;
+            }
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    let mut answer = outcome.shown();
+    if more {
+        answer.next_cursor = after.map(|key| cursor(&key));
+    } else {
+        answer.open_tokens = Some(open_tokens(&admin, tenant).await?);
+    }
+    Answer::ok(&answer)
+}
+
+/// Revokes one page of a tenant's runtimes. No idempotency key of the request goes with it: each
+/// page is a command of its own, and a runtime that is revoked is passed over.
+async fn revoke_page(
+    admin: &Admin,
+    call: &Call,
+    (tenant, reason): (TenantId, &str),
+    records: &[&RuntimeRecord],
+    outcome: &mut Outcome,
+) -> Result<(), Refusal> {
+    let missed = judged(admin, tenant, records).await?;
+    let standing: Vec<RuntimeId> = records
+        .iter()
+        .filter(|record| record.status != RuntimeStatus::Revoked)
+        .map(|record| record.id)
+        .collect();
+    let mut all: Vec<_> = records
+        .iter()
+        .map(|record| (record.id, record.serials.clone()))
+        .collect();
+    if !standing.is_empty() {
+        let command = Command::RevokeRuntimes {
+            runtimes: standing,
+            reason: reason.to_owned(),
+        };
+        let meta = Meta {
+            idempotency: None,
+            ..call.meta()
+        };
+        let handle = admin.context.directory.tenant(tenant).await?;
+        let executed = handle.execute(command, meta).await.map_err(Refusal::from);
+        match executed {
+            // What was certified since the page was read stands in what the log made of it.
+            Ok(executed) => with_serials_of(&mut all, &executed.state),
+            Err(refusal) => {
+                if is_unknown(&refusal) {
+                    shut_out(admin, tenant, &all).await;
+                }
+                return Err(refusal);
+            }
+        }
+    }
+    // Also those that were revoked before: whoever asks again wants to be sure.
+    shut_out(admin, tenant, &all).await;
+    for (record, missed) in records.iter().zip(missed) {
+        if record.status == RuntimeStatus::Revoked {
+            outcome.revoked_before(missed, admin.now());
+        } else {
+            outcome.revoked(missed);
+        }
+    }
+    Ok(())
+}
+
+/// Who of them is told by what is about to happen, in their order.
+async fn judged(
+    admin: &Admin,
+    tenant: TenantId,
+    records: &[&RuntimeRecord],
+) -> Result<Vec<Option<Missed>>, Refusal> {
+    let keys = records.iter().map(|record| EntityKey::License(record.id));
+    let licenses: HashMap<_, _> = admin
+        .backend()
+        .entities(tenant, keys.collect())
+        .await?
+        .into_iter()
+        .collect();
+    let judge = |record: &&RuntimeRecord| {
+        let live = admin.context.directory.live(tenant, record.id);
+        let license = licenses.get(&EntityKey::License(record.id));
+        let license = license.and_then(|found| found.as_deref());
+        Missed::judge(record, license, live, admin.now())
+    };
+    Ok(records.iter().map(judge).collect())
+}
+
+/// Enrolment tokens with which another runtime may come at any time.
+async fn open_tokens(admin: &Admin, tenant: TenantId) -> Result<u64, Refusal> {
+    let (mut open, mut after) = (0, None);
+    loop {
+        let page = admin.backend().scan(tenant, "token/", after, PAGE).await?;
+        open += page
+            .iter()
+            .filter(|(_, entity)| match &**entity {
+                Entity::Token(token) => is_open(token, admin.now()),
+                _ => false,
+            })
+            .count();
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE => after = Some(last.clone()),
+            _ => return Ok(u64::try_from(open).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+fn is_open(token: &TokenRecord, now: Timestamp) -> bool {
+    !token.revoked && token.used < token.uses && now < token.expires
+}
+
+/// A hundred commands: at the 100 ms that a slow disk takes for one, ten seconds of the fifteen that
+/// a request has.
+const RUNTIMES_AN_ANSWER_MAX: u64 = 10_000;
+
+/// Tokens read at once.
+const PAGE: usize = 500;

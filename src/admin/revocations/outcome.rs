@@ -1,0 +1,106 @@
+//! What came of a revocation: who was told, and by when everybody else is certainly out.
+
+use provost_actors::LiveRuntime;
+use provost_kernel::{
+    license::LicensePolicy,
+    state::{Entity, RuntimeRecord},
+};
+use provost_protocol::{
+    RuntimeId, Timestamp,
+    entity::{DeploymentMode, Liveness, SecurityLevel},
+};
+
+use crate::admin::view::{NotReached, Revocation};
+
+/// A runtime that was not told, or of which nobody knows whether it was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Missed {
+    runtime: RuntimeId,
+    last_seen: Option<Timestamp>,
+    certain_by: Timestamp,
+}
+
+/// What came of it so far.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    runtimes: u64,
+    already: u64,
+    missed_count: u64,
+    missed: Vec<NotReached>,
+    certain_by: Option<Timestamp>,
+}
+
+impl Missed {
+    /// Says by when a runtime that was not connected is certainly out; nothing where it was. Of one
+    /// that is late nobody knows whether its connection is one still.
+    pub(super) fn judge(
+        record: &RuntimeRecord,
+        license: Option<&Entity>,
+        live: Option<LiveRuntime>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let is_there = |live: &LiveRuntime| live.connected && live.liveness == Liveness::Online;
+        if live.as_ref().is_some_and(is_there) {
+            return None;
+        }
+        let mut certain_by = match license {
+            Some(Entity::License(head)) => head.expiry.plus_millis(head.grace_ms),
+            _ => now,
+        };
+        if record.deployment_mode == DeploymentMode::Shared {
+            // Its licenses for others stand in their logs; none was issued after this moment.
+            let longest = LicensePolicy::of(SecurityLevel::Standard).offline_max_ms();
+            certain_by = certain_by.max(now.plus_millis(longest));
+        }
+        Some(Self {
+            runtime: record.id,
+            last_seen: live.and_then(|live| live.last_beat),
+            certain_by: certain_by.max(now),
+        })
+    }
+}
+
+impl Outcome {
+    /// Counts one that was revoked now.
+    pub(super) fn revoked(&mut self, missed: Option<Missed>) {
+        self.runtimes += 1;
+        let Some(missed) = missed else { return };
+        self.missed_count += 1;
+        self.certain_by = self.certain_by.max(Some(missed.certain_by));
+        if self.missed.len() < NAMED_MAX {
+            self.missed.push(NotReached {
+                runtime_id: missed.runtime,
+                last_seen: missed.last_seen,
+                certain_by: missed.certain_by,
+            });
+        }
+    }
+
+    /// Counts one that was revoked before. Whether it was told then, nobody knows any more: what it
+    /// may go on with counts as if it was not.
+    pub(super) fn revoked_before(&mut self, missed: Option<Missed>, now: Timestamp) {
+        self.already += 1;
+        let until = missed.map(|missed| missed.certain_by);
+        self.certain_by = self.certain_by.max(until.filter(|until| *until > now));
+    }
+
+    /// How many were looked at.
+    pub(super) const fn count(&self) -> u64 {
+        self.runtimes + self.already
+    }
+
+    pub(super) fn shown(self) -> Revocation {
+        Revocation {
+            runtimes: self.runtimes,
+            already_revoked: self.already,
+            not_reached_count: self.missed_count,
+            not_reached: self.missed,
+            certain_by: self.certain_by,
+            open_tokens: None,
+            next_cursor: None,
+        }
+    }
+}
+
+/// As many as any other page of the API names.
+const NAMED_MAX: usize = 100;
