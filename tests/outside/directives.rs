@@ -165,6 +165,10 @@ async fn two_copies_of_one_connector_are_both_named() {
     assert_ne!(sightings[0]["generation"], sightings[1]["generation"]);
     assert_eq!(sightings[0]["serial"], sightings[1]["serial"]);
     assert_eq!(copies["stands"], true);
+    let (_, shown) = kernel.command(&["runtime", "show", &tenant, &runtime]);
+    assert!(shown.contains("ALARM: two copies were alive"), "{shown}");
+    let named = |line: &&str| line.starts_with("copy ") && line.contains("127.0.0.1");
+    assert_eq!(shown.lines().filter(named).count(), 2, "{shown}");
 
     copy.kill();
     kernel

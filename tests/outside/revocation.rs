@@ -166,6 +166,21 @@ async fn every_runtime_of_a_tenant_is_revoked_by_one_word() {
     assert_eq!(again.json["already_revoked"], 3);
 }
 
+#[tokio::test]
+async fn the_command_line_says_who_was_not_told_and_which_tokens_are_of_use() {
+    let kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    let runtime = kernel.runtime(&tenant, "on_prem").await;
+    kernel.token(&tenant, "on_prem").await;
+    let words = ["runtime", "revoke-all", &tenant, "--reason", "it ended"];
+    let (done, shown) = kernel.command(&words);
+    assert!(done && shown.contains(&runtime.id), "{shown}");
+    let (_, shown) = kernel.command(&[&words[..], &["--output", "json"]].concat());
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["already_revoked"], 1, "{shown}");
+    assert_eq!(shown["open_tokens"], 1, "{shown}");
+}
+
 /// A connection of HTTP that has asked and been answered, and asks nothing more.
 struct Idle {
     asks: Asks,

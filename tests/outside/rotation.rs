@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::{
     bad_frames::hello,
-    world::{Connector, Kernel, Runtime, Start, provost, say, until, wait::until_within},
+    world::{Connector, Kernel, Runtime, Start, say, until, wait::until_within},
 };
 
 /// What a whole fleet has done.
@@ -442,20 +442,7 @@ async fn the_command_line_takes_each_step_and_names_who_is_missing() {
     let kernel = Kernel::start().await;
     let tenant = kernel.company().await;
     let runtime = kernel.runtime(&tenant, "on_prem").await;
-    let (admin, key) = (
-        format!("http://{}", kernel.admin_port()),
-        kernel.data().join("admin.key"),
-    );
-    let run = |words: &[&str]| {
-        let mut all = vec!["key", "rotate", "ca"];
-        all.extend(words);
-        all.extend(["--admin", &admin, "--key-file", key.to_str().unwrap()]);
-        let done = provost(&all);
-        (
-            done.status.success(),
-            String::from_utf8_lossy(&done.stdout).into_owned(),
-        )
-    };
+    let run = |words: &[&str]| kernel.command(&[&["key", "rotate", "ca"], words].concat());
     assert!(run(&["--prepare"]).0);
     let (_, text) = run(&["--status", "--output", "json"]);
     let status: Value = serde_json::from_str(&text).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{Connector, Idp, Kernel, now, provost, until};
+use crate::world::{Connector, Idp, Kernel, now, until};
 
 #[tokio::test]
 async fn one_correlation_id_tells_of_resolve_check_consumption_and_license() {
@@ -122,20 +122,9 @@ async fn one_correlation_id_tells_of_resolve_check_consumption_and_license() {
 
 /// What `audit query` finds under a correlation id: by kind, and by type where a runtime told it.
 fn told(kernel: &Kernel, tenant: &str, correlation: &str) -> BTreeMap<String, Value> {
-    let admin = format!("http://{}", kernel.admin_port());
-    let key = kernel.data().join("admin.key").display().to_string();
-    let mut words = vec![
-        "audit",
-        "query",
-        tenant,
-        "--correlation",
-        correlation,
-        "--all",
-    ];
-    words.extend(["--output", "json", "--admin", &admin, "--key-file", &key]);
-    let done = provost(&words);
-    assert!(done.status.success(), "{done:?}");
-    let lines = String::from_utf8(done.stdout).unwrap();
+    let query = ["audit", "query", tenant, "--correlation", correlation];
+    let (done, lines) = kernel.command(&[&query[..], &["--all", "--output", "json"]].concat());
+    assert!(done, "{lines}");
     let events = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());

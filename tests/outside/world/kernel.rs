@@ -229,6 +229,17 @@ impl Kernel {
         log
     }
 
+    /// Runs a command of the command line against the admin API: whether it succeeded, and what it
+    /// printed.
+    pub(crate) fn command(&self, words: &[&str]) -> (bool, String) {
+        let admin = format!("http://{}", self.admin_port());
+        let key = self.data().join("admin.key").display().to_string();
+        let whom = ["--admin", &admin, "--key-file", &key];
+        let done = provost(&[words, &whom].concat());
+        let printed = String::from_utf8(done.stdout).unwrap();
+        (done.status.success(), printed)
+    }
+
     /// Asks the admin API.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let answer = self.try_ask(method, path, body).await;
