@@ -45,7 +45,7 @@ pub(super) const ROUTES: &[Route] = &[
         method: Method::Get,
         path: "/v1/keys/ca/runtimes",
         id: "list_ca_runtimes",
-        about: "Lists runtimes by whether they trust the roots in force; `adoption`: confirmed, missing or delivered.",
+        about: "Lists runtimes by whether they trust the roots in force; `adoption`: confirmed, missing, delivered or suspended.",
         needs: Needs::Read,
         body: None,
         answer: (200, "CaRuntimePage"),
@@ -85,13 +85,13 @@ async fn list(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
     let wanted: Wanted = call.query()?;
     let limit = limit_of(wanted.limit)?;
     let after: Option<Place> = wanted.cursor.as_deref().map(read_cursor).transpose()?;
-    let words = ["confirmed", "missing", "delivered"];
+    let words = ["confirmed", "missing", "delivered", "suspended"];
     if wanted
         .adoption
         .as_deref()
         .is_some_and(|word| !words.contains(&word))
     {
-        let text = "adoption: confirmed, missing or delivered";
+        let text = "adoption: confirmed, missing, delivered or suspended";
         return Err(Refusal::new(Code::Invalid, text));
     }
     let page = within(page(&admin, after, limit, wanted.adoption.as_deref())).await?;
@@ -128,13 +128,14 @@ async fn activate(
     before: Option<&RotationRecord>,
     force: bool,
 ) -> Result<(RotateCa, u64), Refusal> {
-    let mut missing = 0;
+    let (mut missing, mut suspended) = (0, 0);
     if let Some(RotationPhase::Prepared { next, .. }) = before.map(|record| &record.phase) {
         admin.context.ca.is_at_hand(next).await?;
         let counted = within(count(admin, None)).await?;
         missing = counted.active - counted.confirmed;
+        suspended = counted.suspended;
     }
-    Ok((RotateCa::Activate { missing, force }, missing))
+    Ok((RotateCa::Activate { missing, force }, missing + suspended))
 }
 
 async fn retire(
@@ -178,6 +179,7 @@ async fn shown(admin: &Admin, record: Option<&RotationRecord>) -> Result<CaView,
             confirmed: counted.confirmed,
             missing: counted.active - counted.confirmed,
             delivered: counted.delivered,
+            suspended: counted.suspended,
             old_certificates: counted.certified_before,
         })
     };
@@ -212,7 +214,8 @@ async fn page(
             }
             after = Some(Place(one.tenant, one.record.id));
             let word = word_of(one);
-            if one.is_active() && adoption.is_none_or(|wanted| wanted == word) {
+            let listed = one.is_active() || one.is_suspended();
+            if listed && adoption.is_none_or(|wanted| wanted == word) {
                 items.push(runtime(admin, one, word));
             }
         }
@@ -242,6 +245,7 @@ fn runtime(admin: &Admin, seen: &Seen, adoption: &str) -> CaRuntime {
 fn word_of(seen: &Seen) -> &'static str {
     match seen.confirmed {
         Some(_) => "confirmed",
+        None if seen.is_suspended() => "suspended",
         None if seen.cannot_confirm() => "delivered",
         None => "missing",
     }

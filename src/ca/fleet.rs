@@ -38,6 +38,8 @@ pub(crate) struct Counted {
     pub(crate) confirmed: u64,
     /// Of those that did not, the ones that speak a version in which nobody can.
     pub(crate) delivered: u64,
+    /// Suspended runtimes that did not confirm.
+    pub(crate) suspended: u64,
     /// Runtimes, active or not, whose certificate is good and was issued before a moment.
     pub(crate) certified_before: u64,
 }
@@ -50,6 +52,12 @@ impl Seen {
     /// Whether it must believe a new root before that signs.
     pub(crate) fn is_active(&self) -> bool {
         self.record.status == RuntimeStatus::Active
+    }
+
+    /// Whether it may be connected and is told of roots, though no step waits for it: it is of no use
+    /// until an operator says so, and comes back by the certificate that the old root gave the next.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.record.status == RuntimeStatus::Suspended
     }
 
     /// Whether it speaks a version in which nothing can be confirmed.
@@ -84,6 +92,8 @@ impl Fleet {
                     let cannot = one.confirmed.is_none() && one.cannot_confirm();
                     counted.delivered += u64::from(cannot);
                 }
+                let waits = one.is_suspended() && one.confirmed.is_none();
+                counted.suspended += u64::from(waits);
             }
             match seen.last() {
                 Some(last) => place = Some(Place(last.tenant, last.record.id)),

@@ -115,8 +115,11 @@ impl Ask for KeyCommand {
 async fn status(client: &Client, output: &Output, limit: usize) -> Result<(), Failure> {
     let ca: Ca = client.get(&["keys", "ca"], &[]).await?;
     let mut not_confirmed = Vec::new();
-    if ca.adoption.is_some_and(|adoption| adoption.missing > 0) {
-        for word in ["missing", "delivered"] {
+    if ca
+        .adoption
+        .is_some_and(|adoption| adoption.missing + adoption.suspended > 0)
+    {
+        for word in ["missing", "delivered", "suspended"] {
             let room = limit - not_confirmed.len();
             not_confirmed.extend(runtimes(client, word, room).await?);
         }

@@ -95,6 +95,33 @@ async fn a_step_waits_for_active_runtimes_and_goes_on_where_an_operator_insists(
 }
 
 #[tokio::test]
+async fn who_is_suspended_is_named_and_no_step_waits_for_it() {
+    world(|world| async move {
+        let (root, tenant) = (world.root(), world.tenant("Acme", None).await);
+        let runtime = world.runtime(&tenant, "on_prem").await;
+        let id = runtime.parse().unwrap();
+        world
+            .execute(&tenant, Command::Activate { runtime: id })
+            .await;
+        let suspend = format!("/v1/tenants/{tenant}/runtimes/{runtime}/suspend");
+        world.post(&root, &suspend, json!({})).await;
+        world.post(&root, STEPS, json!({"step": "prepare"})).await;
+        let shown = world.get(&root, CA).await;
+        let adoption = &shown.body["adoption"];
+        assert_eq!(
+            (&adoption["missing"], &adoption["suspended"]),
+            (&json!(0), &json!(1))
+        );
+        let path = format!("{CA}/runtimes?adoption=suspended");
+        let named = world.get(&root, &path).await;
+        assert_eq!(named.body["items"][0]["runtime_id"], runtime.as_str());
+        let activated = world.post(&root, STEPS, json!({"step": "activate"})).await;
+        assert_eq!(activated.body["cut_off"], 1, "{activated:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_list_of_a_fleet_comes_in_pages_that_leave_nobody_out() {
     world(|world| async move {
         let root = world.root();

@@ -36,6 +36,8 @@ pub struct Adoption {
     pub missing: u64,
     /// Of the missing, those that speak contract version v0.1, in which nothing is confirmed.
     pub delivered: u64,
+    /// Suspended runtimes that have not confirmed: nothing waits for them.
+    pub suspended: u64,
     /// Runtimes whose certificate is good and of the old root: retirement waits for them.
     pub old_certificates: u64,
 }
@@ -51,7 +53,8 @@ pub struct CaRuntime {
     pub status: RuntimeStatus,
     /// The contract version it speaks, once it registered.
     pub contract_version: Option<ContractVersion>,
-    /// `confirmed`, `missing`, or `delivered` where its version knows no confirmation.
+    /// `confirmed`, `missing`, `delivered` where its version knows no confirmation, or `suspended`
+    /// where it is that and has not confirmed.
     pub adoption: String,
     /// When it confirmed.
     pub confirmed: Option<Timestamp>,

@@ -38,6 +38,10 @@ impl Shown for view::Ca {
                 );
                 fields.push(("", text));
             }
+            if adoption.suspended > 0 {
+                let text = format!("{} have not confirmed; nothing waits", adoption.suspended);
+                fields.push(("suspended", text));
+            }
             if self.old.is_some() {
                 let left = adoption.old_certificates.to_string();
                 fields.push(("old certificates", left));
