@@ -1,7 +1,7 @@
 //! What nobody asks for and must happen all the same: deadlines of sleeping tenants, and runtimes
 //! that did not come back after a restart.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use provost_kernel::{Command, State, liveness::Rhythm};
 use provost_protocol::{
@@ -79,20 +79,19 @@ impl Directory {
         for _ in 0..=grace.as_secs() {
             tokio::time::sleep(TICK).await;
         }
-        let mut lost = 0;
-        loop {
-            match self.sweep().await {
-                Ok(Swept {
-                    lost: more,
-                    left: 0,
-                }) => return lost + more,
-                Ok(swept) => {
-                    lost += swept.lost;
-                    tokio::time::sleep(SWEEP_AGAIN).await;
-                }
-                Err(error) => self.sweep_later(&error).await,
-            }
+        let mut swept = Swept::default();
+        while let Err(error) = self.sweep(&mut swept).await {
+            self.sweep_later(&error).await;
         }
+        while !swept.left.is_empty() {
+            tracing::warn!(
+                runtimes = swept.left.len(),
+                "silent runtimes are not marked as lost yet"
+            );
+            tokio::time::sleep(SWEEP_AGAIN).await;
+            self.sweep_left(&mut swept).await;
+        }
+        swept.lost
     }
 
     async fn sweep_later(&self, error: &ReadError) {
@@ -104,54 +103,68 @@ impl Directory {
     /// one tenant together. Called [`grace_after_start`](Self::grace_after_start) after it.
     ///
     /// # Errors
-    /// [`ReadError`].
-    pub async fn sweep(&self) -> Result<Swept, ReadError> {
-        let mut swept = Swept::default();
+    /// [`ReadError`]; what was done until then stands in `swept`, and a sweep that is begun anew does
+    /// the rest.
+    pub async fn sweep(&self, swept: &mut Swept) -> Result<(), ReadError> {
         let mut after = None;
-        let mut silent: Vec<(TenantId, RuntimeId)> = Vec::new();
+        let mut silent: Vec<Key> = Vec::new();
         loop {
             let page = self.house().backend.online(after, PAGE).await?;
             after = page.last().copied();
             let full = page.len() == PAGE;
-            let unheard = page
-                .into_iter()
-                .filter(|(tenant, runtime)| self.alive(*tenant, *runtime).is_none());
-            silent.extend(unheard);
+            let unheard = |key: &Key| self.alive(key.0, key.1).is_none();
+            silent.extend(page.into_iter().filter(unheard));
             // The index is in the order of tenants: the last one's may go on in the next page.
             let open = match silent.last().filter(|_| full && silent.len() < SILENT_MAX) {
                 Some((last, _)) => silent.partition_point(|(tenant, _)| tenant < last),
                 None => silent.len(),
             };
             let rest = silent.split_off(open);
-            for of_one_tenant in silent.chunk_by(|one, other| one.0 == other.0) {
-                let runtimes: Vec<RuntimeId> = of_one_tenant.iter().map(|pair| pair.1).collect();
-                self.mark_lost(of_one_tenant[0].0, runtimes, &mut swept)
-                    .await;
-            }
+            self.mark_all(&silent, swept).await;
             silent = rest;
             if !full {
                 self.shared.expected.store(0, Ordering::Relaxed);
-                return Ok(swept);
+                return Ok(());
             }
         }
     }
 
-    async fn mark_lost(&self, tenant: TenantId, mut runtimes: Vec<RuntimeId>, swept: &mut Swept) {
+    /// Marks those of whom it is not known that it was done. What became durable behind an unknown
+    /// outcome stands in no index any more: it is asked of the tenant.
+    async fn sweep_left(&self, swept: &mut Swept) {
+        let left: Vec<Key> = std::mem::take(&mut swept.left).into_iter().collect();
+        self.mark_all(&left, swept).await;
+    }
+
+    /// Marks those that nobody has heard of, in the order of their tenants.
+    async fn mark_all(&self, runtimes: &[Key], swept: &mut Swept) {
+        for of_one_tenant in runtimes.chunk_by(|one, other| one.0 == other.0) {
+            for some in of_one_tenant.chunks(SILENT_MAX) {
+                self.mark_lost(some, swept).await;
+            }
+        }
+    }
+
+    async fn mark_lost(&self, runtimes: &[Key], swept: &mut Swept) {
         // Whoever came back while the index was read is heard.
-        runtimes.retain(|runtime| self.alive(tenant, *runtime).is_none());
-        let count = runtimes.len();
-        match self.try_mark_lost(tenant, &runtimes).await {
+        let unheard = |key: &&Key| self.alive(key.0, key.1).is_none();
+        let silent: Vec<Key> = runtimes.iter().filter(unheard).copied().collect();
+        let Some((tenant, _)) = silent.first().copied() else {
+            return;
+        };
+        let ids = silent.iter().map(|(_, runtime)| *runtime).collect();
+        match self.try_mark_lost(tenant, ids).await {
             Ok(state) => {
-                let found = runtimes.iter().filter_map(|id| state.runtime(*id));
+                let found = silent.iter().filter_map(|(_, id)| state.runtime(*id));
                 for record in found.filter(|record| record.lost) {
                     let key = (tenant, record.id);
                     self.shared.lost.note(key, record.runtime_type);
                 }
-                swept.lost += count;
+                swept.lost += silent.len();
             }
             Err(error) => {
-                tracing::warn!(tenant.id = %tenant, %error, "silent runtimes were not marked as lost");
-                swept.left += count;
+                tracing::debug!(tenant.id = %tenant, %error, "silent runtimes were not marked as lost");
+                swept.left.extend(silent);
             }
         }
     }
@@ -159,7 +172,7 @@ impl Directory {
     async fn try_mark_lost(
         &self,
         tenant: TenantId,
-        runtimes: &[RuntimeId],
+        runtimes: Vec<RuntimeId>,
     ) -> Result<State, TenantError> {
         let house = self.house();
         let meta = Meta {
@@ -169,19 +182,20 @@ impl Directory {
             idempotency: None,
         };
         let handle = self.tenant(tenant).await?;
-        let runtimes = runtimes.to_vec();
         let executed = handle.execute(Command::MarkLost { runtimes }, meta).await?;
         Ok(executed.state)
     }
 }
 
-/// What a sweep came to, in runtimes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+type Key = (TenantId, RuntimeId);
+
+/// What a sweep came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Marked as lost.
+    /// Runtimes that were marked as lost.
     pub lost: usize,
-    /// Silent, but what says so could not be written.
-    pub left: usize,
+    /// Silent ones of whom it is not known that what says so is durable.
+    left: BTreeSet<Key>,
 }
 
 /// A disk that is full, or a tenant that is busy, is looked at again so soon.

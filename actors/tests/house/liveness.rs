@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use provost_actors::Peer;
+use provost_actors::{Peer, Swept};
 use provost_protocol::entity::{DeploymentMode, Limit, Liveness, RuntimeStatus};
 use tokio::task::spawn_local;
 
-use super::world::*;
+use super::{store::Fault, world::*};
 
 #[tokio::test(start_paused = true)]
 async fn the_first_heartbeat_activates_once_and_no_other_causes_a_write() {
@@ -153,11 +153,11 @@ async fn after_a_restart_those_who_did_not_come_back_are_swept_up_in_one_event()
         let grace = world.directory.grace_after_start().await.unwrap();
         assert!(grace >= Duration::from_secs(30));
         world.beat(&peers[0]).await.unwrap();
-        assert_eq!(world.directory.sweep().await.unwrap().lost, 3);
+        assert_eq!(swept(&world).await, 3);
         assert_eq!(world.count(tenant, LOST).await, 1);
         let view = world.handle(tenant).await.view();
         assert!(!view.runtime(peers[0].identity.runtime).unwrap().lost);
-        assert_eq!(world.directory.sweep().await.unwrap().lost, 0);
+        assert_eq!(swept(&world).await, 0);
     })
     .await;
 }
@@ -177,6 +177,25 @@ async fn who_did_not_come_back_while_the_disk_was_full_is_recorded_once_it_is_no
         seconds(20).await;
         assert_eq!(sweep.await.unwrap(), 2);
         assert_eq!(world.count(tenant, LOST).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_became_durable_unheard_is_counted_all_the_same() {
+    local(async {
+        let world = World::new();
+        let (tenant, peers) = fleet(&world, 2).await;
+        let world = world.restarted();
+        world.store.fail(1, Fault::Unheard);
+        assert_eq!(world.directory.sweep_after_grace().await, 2);
+        assert_eq!(world.count(tenant, LOST).await, 1);
+        let lost = world.directory.lost();
+        assert_eq!(lost.values().sum::<usize>(), 2);
+        for peer in &peers {
+            world.beat(peer).await.unwrap();
+        }
+        assert!(world.directory.lost().is_empty(), "they came back");
     })
     .await;
 }
@@ -257,10 +276,16 @@ async fn a_thousand_that_did_not_come_back_are_as_few_events_as_they_fit_into() 
             world.many(tenant, number).await;
         }
         let world = world.restarted();
-        assert_eq!(world.directory.sweep().await.unwrap().lost, 600);
+        assert_eq!(swept(&world).await, 600);
         assert_eq!(world.count(tenant, LOST).await, 2, "of 500 at most");
     })
     .await;
+}
+
+async fn swept(world: &World) -> usize {
+    let mut swept = Swept::default();
+    world.directory.sweep(&mut swept).await.unwrap();
+    swept.lost
 }
 
 /// A tenant with so many runtimes that have beaten once.
