@@ -9,6 +9,7 @@
 mod clock;
 mod dial;
 mod error;
+mod reach;
 mod recovery;
 mod trust;
 mod verifier;
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use error::{ConnectError, refused_certificate};
+pub use reach::reach;
 pub use recovery::RecoveryTls;
 pub use trust::{TrustBundle, TrustError};
 use verifier::{KernelVerifier, Trust};

@@ -109,7 +109,7 @@ pub use authority::{
 pub use certificate::CertificateFault;
 pub use client::{
     ClientStream, ConnectError, EnrolTls, FirstContact, RecoveryTls, RuntimeTls, TrustBundle,
-    TrustError, kernel_certificate, refused_certificate,
+    TrustError, kernel_certificate, reach, refused_certificate,
 };
 pub use crypto::RandomError;
 pub use enrolment::{

@@ -7,7 +7,7 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::client::{ClientStream, ConnectError};
+use crate::client::{ClientStream, ConnectError, reach};
 
 /// Shakes hands over `tunnel`, which leads to `addr`; without one over a connection of its own.
 pub(super) async fn connect(
@@ -30,9 +30,7 @@ async fn handshake(
     let name = server_name(addr)?;
     let tcp = match tunnel {
         Some(tunnel) => tunnel,
-        None => TcpStream::connect(addr)
-            .await
-            .map_err(ConnectError::Unreachable)?,
+        None => reach(addr).await.map_err(ConnectError::Unreachable)?,
     };
     // Frames are small and wait for their answers: Nagle would add 40 ms to them.
     tcp.set_nodelay(true).map_err(ConnectError::Unreachable)?;

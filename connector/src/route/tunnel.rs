@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use provost_certs::reach;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -32,9 +33,7 @@ async fn ask(proxy: &Proxy, addr: &str) -> Result<TcpStream, ProxyError> {
         proxy: proxy.authority().to_owned(),
         source,
     };
-    let mut stream = TcpStream::connect(proxy.authority())
-        .await
-        .map_err(unreachable)?;
+    let mut stream = reach(proxy.authority()).await.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
     stream
         .write_all(request(proxy, addr).as_bytes())
