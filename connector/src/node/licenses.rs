@@ -7,7 +7,8 @@ use std::{
 };
 
 use provost_protocol::{
-    Code, CorrelationId, Problem, TenantId,
+    Code, CorrelationId, Problem, TenantId, Timestamp,
+    license::LicenseDocument,
     wire::{Operation, Outcome},
 };
 use serde_json::json;
@@ -46,8 +47,10 @@ pub(crate) struct Pulls {
 struct Attempts {
     failures: u32,
     not_before: Option<Instant>,
-    /// The desired state in force when it failed last.
+    /// The desired state in force when it failed last, or that was given.
     revision: u64,
+    /// What was given lasts at least until then, so that no clock makes it due before.
+    lasts_until: Option<Instant>,
 }
 
 impl Pulls {
@@ -64,12 +67,41 @@ impl Pulls {
     pub(super) async fn resting(&self, tenant: TenantId, revision: u64) -> bool {
         let turn = self.turn(tenant);
         let attempts = turn.lock().await;
-        let rests = attempts.not_before.is_some_and(|at| Instant::now() < at);
-        rests && attempts.revision == revision
+        attempts.revision == revision && is_ahead(attempts.not_before)
+    }
+
+    /// Whether what was pulled under this revision, or refused, need not be pulled again yet.
+    pub(super) async fn settled(&self, tenant: TenantId, revision: u64) -> bool {
+        let turn = self.turn(tenant);
+        let attempts = turn.lock().await;
+        let rests = is_ahead(attempts.not_before) || is_ahead(attempts.lasts_until);
+        attempts.revision >= revision && rests
     }
 }
 
+fn is_ahead(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| Instant::now() < at)
+}
+
 impl Attempts {
+    /// A license was given; half of what is left of it is measured by no clock that can be set.
+    fn given(license: &LicenseDocument, now: Timestamp) -> Self {
+        let left = Duration::from_millis(license.expiry.millis_since(now));
+        Self {
+            revision: license.revision,
+            lasts_until: Some(Instant::now() + (left / 2).max(LASTS_LEAST)),
+            ..Self::default()
+        }
+    }
+
+    fn refused(&mut self, revision: u64, problem: &Problem) {
+        self.failed(revision);
+        if problem.code == Code::ExternalTokenRefused {
+            // Somebody has to prove first who it is for; that pulls by itself.
+            self.not_before = Some(Instant::now() + UNPROVEN_REST);
+        }
+    }
+
     fn failed(&mut self, revision: u64) {
         self.revision = revision;
         let bound = REST_BASE.saturating_mul(2_u32.saturating_pow(self.failures.min(10)));
@@ -96,11 +128,14 @@ impl Node {
         }
         let pulled = self.pull_now(tenant, correlation).await;
         match &pulled {
-            Ok(_) => *attempts = Attempts::default(),
-            Err(PullError::Unreachable(_)) => {}
-            Err(PullError::Refused(_) | PullError::Bad(_)) => {
-                attempts.failed(self.revision(tenant))
+            Ok(held) => {
+                if let Some(license) = &held.license {
+                    *attempts = Attempts::given(&license.document, self.core.floor.now());
+                }
             }
+            Err(PullError::Unreachable(_)) => {}
+            Err(PullError::Refused(problem)) => attempts.refused(self.revision(tenant), problem),
+            Err(PullError::Bad(_)) => attempts.failed(self.revision(tenant)),
         }
         pulled
     }
@@ -186,6 +221,13 @@ impl Node {
 
 /// A first refusal is often a race with an operator at work.
 const REST_BASE: Duration = Duration::from_secs(5);
+
+/// A license that ends sooner is one of a person who has to sign in again, and every new one would
+/// end then too.
+const LASTS_LEAST: Duration = Duration::from_secs(60);
+
+/// Whoever comes back signs in, and what is asked for then is given at once.
+const UNPROVEN_REST: Duration = Duration::from_secs(24 * 3_600);
 
 /// A tenant that stays refused is asked for six times an hour.
 const REST_CAP: Duration = Duration::from_secs(600);

@@ -65,11 +65,10 @@ impl Node {
                 other => other.map_err(CallError::problem)?,
             };
         }
-        if self.license_is_wanted(asked.tenant)
-            && !self
-                .pulls
-                .resting(asked.tenant, self.revision(asked.tenant))
-                .await
+        let revision = self.revision(asked.tenant);
+        // Looked at last: whoever pulls for this tenant has been waited for by then.
+        if !self.pulls.resting(asked.tenant, revision).await
+            && self.license_is_wanted(asked.tenant)
             && let Err(failure) = self.pull(asked.tenant, asked.correlation).await
         {
             // A refusal is no answer to the check: the kernel words it better in its verdict.

@@ -178,6 +178,39 @@ async fn a_connector_is_one_process_with_one_nonce_over_all_its_connections() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_ahead_makes_no_fresh_license_due() {
+    let world = World::enrolled().await;
+    let connector = world.start().await;
+    let (mut peer, _) = world.welcome(1).await;
+    // As the kernel issues it whose clock is 40 minutes behind this machine's.
+    let fresh = world.license_of(now().minus_millis(40 * 60_000), 5, 1);
+    let product = async {
+        let headers = registered(&connector).await;
+        check(&connector, &headers, "report_export", "{}").await
+    };
+    let mut pulls = 0;
+    let kernel = peer.play(&world, &fresh, |message| {
+        if let ClientMessage::Request(request) = message {
+            pulls += usize::from(matches!(request.operation, Operation::PullLicense));
+        }
+        events_of(message, "entitlement.verdict")
+    });
+    let ((_, answer), _) = tokio::join!(product, kernel);
+    assert_eq!(answer["reason"], "ENTITLED", "{answer}");
+    assert_eq!(pulls, 1, "as many as there were reasons");
+    // What says that the kernel has changed something is one.
+    peer.say(ServerMessage::Directive(desired(2))).await;
+    let pulled = |message: &ClientMessage| match message {
+        ClientMessage::Request(request) => {
+            matches!(request.operation, Operation::PullLicense).then_some(())
+        }
+        _ => None,
+    };
+    peer.play(&world, &world.license(6, 2), pulled).await;
+    connector.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_license_of_before_is_refused_reported_and_the_last_good_one_stays() {
     let world = World::enrolled().await;
     let connector = world.start().await;

@@ -229,7 +229,11 @@ impl World {
     }
 
     pub(crate) fn license(&self, seq: u64, revision: u64) -> String {
-        let at = now();
+        self.license_of(now(), seq, revision)
+    }
+
+    /// A license of an hour that was issued then.
+    pub(crate) fn license_of(&self, at: Timestamp, seq: u64, revision: u64) -> String {
         LicenseDocument {
             license: license_id(runtime(), tenant()),
             install: self.authority.install(),
