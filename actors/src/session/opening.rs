@@ -41,6 +41,8 @@ impl<S> Life<S> {
             kept: known.kept(),
         });
         let desired = self.follow_held(&gateway, &known, hello).await?;
+        // Whoever was revoked since the look above, and before this session heard of changes.
+        gateway.known(&self.peer.identity).await?;
         let policies = registered.map_or_else(|| gateway.policies(&known), |r| r.policies);
         Ok(Welcome {
             version: version.to_string(),

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use provost_protocol::{codec, frame::FrameDecoder, wire::ServerMessage};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::{Sleep, sleep, timeout},
+    time::{Instant, Sleep, sleep, timeout},
 };
 
 /// The stream of a session.
@@ -104,17 +104,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
             return true;
         }
         // Hardly ever needed, and a timer for each write costs more than the write's own work.
-        let mut stalled: Option<Pin<Box<Sleep>>> = None;
+        let mut stalled: Option<Stalled> = None;
         let outcome = std::future::poll_fn(|cx| {
             let polled = self.poll_write(cx);
             if polled.is_ready() {
                 return polled;
             }
-            let stalled = stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_WITHIN)));
-            stalled
-                .as_mut()
-                .poll(cx)
-                .map(|()| Err(io::ErrorKind::TimedOut.into()))
+            let stalled = stalled.get_or_insert_with(|| Stalled::at(self.written));
+            stalled.went_on(self.written);
+            let over = stalled.over.as_mut().poll(cx);
+            over.map(|()| Err(io::ErrorKind::TimedOut.into()))
         });
         self.broken = outcome.await.is_err();
         self.out = Vec::new();
@@ -150,6 +149,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
     }
 }
 
+/// A write that waits for its peer.
+struct Stalled {
+    over: Pin<Box<Sleep>>,
+    /// However much the peer takes meanwhile.
+    at_last: Instant,
+    written: usize,
+}
+
+impl Stalled {
+    fn at(written: usize) -> Self {
+        Self {
+            over: Box::pin(sleep(WRITE_WITHIN)),
+            at_last: Instant::now() + WRITE_ALL_WITHIN,
+            written,
+        }
+    }
+
+    fn went_on(&mut self, written: usize) {
+        if written != self.written {
+            self.written = written;
+            let next = (Instant::now() + WRITE_WITHIN).min(self.at_last);
+            self.over.as_mut().reset(next);
+        }
+    }
+}
+
 /// One read: a TLS record at most. Most messages are far smaller, a batch of events takes a few.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -162,3 +187,6 @@ const OUT_BYTES_FIRST: usize = 512;
 
 /// A peer that takes nothing for ten seconds is gone, or means harm.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
+
+/// The largest license, behind other answers, over a line of 32 kbit/s.
+const WRITE_ALL_WITHIN: Duration = Duration::from_secs(90);

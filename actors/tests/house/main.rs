@@ -15,6 +15,7 @@ mod checkpoint;
 mod clones;
 mod directives;
 mod liveness;
+mod opening;
 mod people;
 mod pipeline;
 mod renewal;

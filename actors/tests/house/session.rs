@@ -294,6 +294,29 @@ async fn a_client_that_never_reads_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_behind_a_narrow_line_is_waited_for_and_one_that_dribbles_is_not() {
+    local(async {
+        let (world, _, peer) = one_runtime().await;
+        for (bytes, comes_through) in [(20, true), (1, false)] {
+            let mut client = Client::connect(&world, &peer, 64);
+            client.send(&ClientMessage::Hello(hello(&["v0.2"]))).await;
+            let began = tokio::time::Instant::now();
+            let mut read = 0;
+            while began.elapsed() < Duration::from_secs(120) && !client.served.is_finished() {
+                seconds(5).await;
+                let mut some = vec![0; bytes];
+                read += client.stream.read(&mut some).await.unwrap_or(0);
+                if read >= 200 {
+                    break;
+                }
+            }
+            assert_eq!(!client.served.is_finished(), comes_through, "{read} bytes");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tenant_with_a_session_does_not_sleep_and_one_whose_session_ended_does() {
     local(async {
         let (world, tenant, peer) = one_runtime().await;
