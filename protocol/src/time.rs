@@ -64,6 +64,13 @@ impl Timestamp {
     pub fn millis_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
+
+    /// Whether `last` was less than `millis` ago. What lies ahead was written before a clock was set
+    /// back: nobody knows how long ago that is, and it holds nothing up.
+    #[must_use]
+    pub fn is_within(self, millis: u64, last: Self) -> bool {
+        last <= self && self.millis_since(last) < millis
+    }
 }
 
 impl Timestamp {

@@ -31,7 +31,8 @@ impl Admissions {
             at: now,
         });
         bucket.left = bucket.left_at(now);
-        bucket.at = bucket.at.max(now);
+        // Also where a clock was set back: it is filled from there on.
+        bucket.at = now;
         let admitted = bucket.left >= 1_000;
         if admitted {
             bucket.left -= 1_000;
@@ -59,6 +60,21 @@ const A_SECOND: u64 = 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_out() {
+        let admissions = Admissions::default();
+        let operator = TenantId::from_parts(Timestamp::EPOCH, [1; 10]);
+        let at = |millis: i64| Timestamp::from_millis(3_600_000 + millis);
+        let admitted = |at| {
+            (0..1_000)
+                .filter(|_| admissions.admits(operator, at))
+                .count()
+        };
+        assert_eq!(admitted(at(0)), 200);
+        assert_eq!(admitted(at(-3_600_000)), 0);
+        assert_eq!(admitted(at(-3_599_000)), 20, "a second later");
+    }
 
     #[test]
     fn a_burst_is_admitted_and_then_twenty_a_second() {

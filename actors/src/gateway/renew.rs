@@ -122,7 +122,7 @@ impl Renewals {
     fn admit(&self, runtime: RuntimeId, now: Timestamp) -> Result<(), u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= REMEMBERED_MAX {
-            all.retain(|_, asked| now.millis_since(asked.since) < HOUR_MS);
+            all.retain(|_, asked| now.is_within(HOUR_MS, asked.since));
         }
         if all.len() >= REMEMBERED_MAX && !all.contains_key(&runtime) {
             // So many live runtimes renew at once that none is remembered: the log's own bound of
@@ -133,14 +133,13 @@ impl Renewals {
             since: now,
             times: 0,
         });
-        let age = now.millis_since(asked.since);
-        if age >= HOUR_MS {
+        if !now.is_within(HOUR_MS, asked.since) {
             *asked = Asked {
                 since: now,
                 times: 0,
             };
         } else if asked.times >= RENEWALS_AN_HOUR {
-            return Err(HOUR_MS - age);
+            return Err(HOUR_MS - now.millis_since(asked.since));
         }
         asked.times += 1;
         Ok(())

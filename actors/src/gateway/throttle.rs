@@ -18,7 +18,7 @@ impl Throttle {
     /// Whether this one would be recorded now.
     pub(super) fn is_due(&self, key: &Shadowed, now: Timestamp) -> bool {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |at: &Timestamp| now.millis_since(*at) < OVERRIDE_EVERY_MS;
+        let fresh = |at: &Timestamp| now.is_within(OVERRIDE_EVERY_MS, *at);
         !seen.get(key).is_some_and(fresh)
     }
 
@@ -26,11 +26,11 @@ impl Throttle {
     pub(super) fn admits(&self, key: Shadowed, now: Timestamp) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= OVERRIDES_MAX {
-            seen.retain(|_, at| now.millis_since(*at) < OVERRIDE_EVERY_MS);
+            seen.retain(|_, at| now.is_within(OVERRIDE_EVERY_MS, *at));
         }
         let known = seen
             .get(&key)
-            .is_some_and(|at| now.millis_since(*at) < OVERRIDE_EVERY_MS);
+            .is_some_and(|at| now.is_within(OVERRIDE_EVERY_MS, *at));
         if known || seen.len() >= OVERRIDES_MAX {
             return false;
         }
@@ -59,7 +59,8 @@ mod tests {
             throttle.admits(other, at(0)),
             "another tenant's log says it too"
         );
-        assert!(throttle.admits(one, at(60_000)));
+        assert!(throttle.admits(one.clone(), at(60_000)));
+        assert!(throttle.admits(one, at(50_000)), "the clock was set back");
     }
 
     #[test]

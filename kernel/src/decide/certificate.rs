@@ -87,7 +87,7 @@ pub(super) fn report_copy(
     // A copy that asks in a loop is one alarm an hour, not a full disk.
     let told = certificates
         .alarmed
-        .is_some_and(|at| now.millis_since(at) < RECOVERY_ALARM_EVERY_MS);
+        .is_some_and(|at| now.is_within(RECOVERY_ALARM_EVERY_MS, at));
     if told || report.counter > certificates.counter {
         return Ok(Vec::new());
     }

@@ -118,7 +118,7 @@ pub(super) fn report_clone(
             format!("between 2 and {SIGHTINGS_MAX}"),
         ));
     }
-    let recent = |last: Timestamp| now.millis_since(last) < CLONED_EVERY_MS;
+    let recent = |last: Timestamp| now.is_within(CLONED_EVERY_MS, last);
     if state.copies(runtime).is_some_and(|held| recent(held.last)) {
         return Ok(Vec::new());
     }

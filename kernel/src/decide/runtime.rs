@@ -87,7 +87,7 @@ pub(super) fn report_health(
         return Err(Rejection::RuntimeRevoked);
     }
     let last = record.health_changed.max(last);
-    let early = last.is_some_and(|last| now.millis_since(last) < HEALTH_EVERY_MS);
+    let early = last.is_some_and(|last| now.is_within(HEALTH_EVERY_MS, last));
     if record.health == health || early {
         return Ok(Vec::new());
     }
