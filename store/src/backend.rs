@@ -287,7 +287,8 @@ pub trait Backend: Send + Sync + fmt::Debug {
         limit: usize,
     ) -> Pending<Result<Vec<TenantId>, ReadError>>;
 
-    /// Runtimes that the log says are active and not lost, in order of tenant, after `after`.
+    /// Runtimes that have beaten and, as the log says, were not lost since nor revoked, in order of
+    /// tenant, after `after`.
     fn online(
         &self,
         after: Option<(TenantId, RuntimeId)>,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use provost_actors::{Peer, Swept};
+use provost_kernel::Command;
 use provost_protocol::entity::{DeploymentMode, Limit, Liveness, RuntimeStatus};
 use tokio::task::spawn_local;
 
@@ -177,6 +178,27 @@ async fn who_did_not_come_back_while_the_disk_was_full_is_recorded_once_it_is_no
         seconds(20).await;
         assert_eq!(sweep.await.unwrap(), 2);
         assert_eq!(world.count(tenant, LOST).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_suspended_and_did_not_come_back_is_lost_too() {
+    local(async {
+        let world = World::new();
+        let (tenant, peers) = fleet(&world, 2).await;
+        for peer in &peers {
+            let suspend = Command::SuspendRuntime {
+                runtime: peer.identity.runtime,
+                reason: String::new(),
+            };
+            world.execute(tenant, suspend).await.unwrap();
+        }
+        let world = world.restarted();
+        world.beat(&peers[0]).await.unwrap();
+        assert_eq!(swept(&world).await, 1);
+        let view = world.handle(tenant).await.view();
+        assert!(view.runtime(peers[1].identity.runtime).unwrap().lost);
     })
     .await;
 }

@@ -19,9 +19,11 @@ pub(super) fn token_key(token: TokenId) -> String {
     format!("{TOKENS}{token}")
 }
 
+/// Whether the log says that the runtime is there: it has beaten, and was not lost since. Also of a
+/// suspended one: it beats on, and is resumed some day.
 pub(crate) fn is_online(entity: &Entity) -> bool {
     matches!(entity, Entity::Runtime(runtime)
-        if runtime.status == RuntimeStatus::Active && !runtime.lost)
+        if runtime.activated.is_some() && runtime.status != RuntimeStatus::Revoked && !runtime.lost)
 }
 
 /// When the tenant has something to do about the entity by itself.
