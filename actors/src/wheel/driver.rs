@@ -1,7 +1,7 @@
 //! The loop that turns a wheel: one for each arbiter, and it knows when it was late.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     rc::{Rc, Weak},
     sync::{
@@ -22,7 +22,12 @@ use crate::clock::{Clock, millis};
 pub struct LocalWheel<K> {
     wheel: Rc<RefCell<Wheel<K>>>,
     moved_ms: Arc<AtomicI64>,
+    clock: Arc<dyn Clock>,
+    last: Rc<Cell<Moment>>,
 }
+
+/// What the clocks showed at a tick.
+type Moment = (Instant, Timestamp);
 
 impl<K: Ord + Clone + 'static> LocalWheel<K> {
     /// Starts the loop; at every tick at which keys expire, `expired` is given them and the time. It
@@ -36,9 +41,16 @@ impl<K: Ord + Clone + 'static> LocalWheel<K> {
     ) -> Self {
         let wheel = Rc::new(RefCell::new(Wheel::new()));
         let moved_ms = Arc::new(AtomicI64::new(0));
+        let last = Rc::new(Cell::new((Instant::now(), clock.now())));
         let shared = (Rc::downgrade(&wheel), Arc::clone(&moved_ms));
-        drop(actix::spawn(turn(shared, clock, expired)));
-        Self { wheel, moved_ms }
+        let turning = turn(shared, Arc::clone(&clock), Rc::clone(&last), expired);
+        drop(actix::spawn(turning));
+        Self {
+            wheel,
+            moved_ms,
+            clock,
+            last,
+        }
     }
 
     /// How long it has slept in all, less what the clock was set back, in milliseconds: known
@@ -50,6 +62,12 @@ impl<K: Ord + Clone + 'static> LocalWheel<K> {
 
     /// Sets the key's deadline, in place of any earlier one.
     pub fn schedule(&self, key: K, deadline: Timestamp) {
+        let now = (Instant::now(), self.clock.now());
+        let late_ms = lateness_ms(self.last.get(), now);
+        let slept = late_ms > LATENESS_TOLERATED_MS;
+        // The next tick moves everything that stands by the sleep it finds, and this deadline comes
+        // from after it.
+        let deadline = deadline.minus_millis(if slept { late_ms } else { 0 });
         self.wheel.borrow_mut().schedule(key, deadline);
     }
 
@@ -76,6 +94,8 @@ impl<K> Clone for LocalWheel<K> {
         Self {
             wheel: Rc::clone(&self.wheel),
             moved_ms: Arc::clone(&self.moved_ms),
+            clock: Arc::clone(&self.clock),
+            last: Rc::clone(&self.last),
         }
     }
 }
@@ -89,15 +109,16 @@ impl<K> fmt::Debug for LocalWheel<K> {
 async fn turn<K: Ord + Clone>(
     (wheel, moved_ms): (Weak<RefCell<Wheel<K>>>, Arc<AtomicI64>),
     clock: Arc<dyn Clock>,
+    last: Rc<Cell<Moment>>,
     mut expired: impl FnMut(Timestamp, Vec<K>) -> Vec<K>,
 ) {
-    let mut last = (Instant::now(), clock.now());
     loop {
-        sleep_until(last.0 + TICK).await;
+        sleep_until(last.get().0 + TICK).await;
         let Some(wheel) = wheel.upgrade() else { return };
         let this = (Instant::now(), clock.now());
-        let back_ms = set_back_ms(last, this);
-        let late_ms = lateness_ms(last, this);
+        let before = last.replace(this);
+        let back_ms = set_back_ms(before, this);
+        let late_ms = lateness_ms(before, this);
         if back_ms > 0 {
             tracing::warn!(
                 back_ms,
@@ -123,7 +144,6 @@ async fn turn<K: Ord + Clone>(
                 wheel.schedule(key, this.1.plus_millis(millis(TICK)));
             }
         }
-        last = this;
     }
 }
 
@@ -132,7 +152,7 @@ async fn turn<K: Ord + Clone>(
 /// The monotonic clock sees a process that was stopped, but on Linux stands still while the machine
 /// is suspended; the wall clock sees that, and a step forward, which is no silence of the fleet's
 /// either.
-fn lateness_ms(last: (Instant, Timestamp), this: (Instant, Timestamp)) -> u64 {
+fn lateness_ms(last: Moment, this: Moment) -> u64 {
     let monotonic = millis(this.0.duration_since(last.0));
     let wall = this.1.millis_since(last.1);
     monotonic.max(wall).saturating_sub(millis(TICK))
@@ -140,7 +160,7 @@ fn lateness_ms(last: (Instant, Timestamp), this: (Instant, Timestamp)) -> u64 {
 
 /// By how much deadlines move back where the wall clock was: it should have gone on by a tick, also
 /// where the loop was late, for that is sleep.
-fn set_back_ms(last: (Instant, Timestamp), this: (Instant, Timestamp)) -> u64 {
+fn set_back_ms(last: Moment, this: Moment) -> u64 {
     match last.1.millis_since(this.1) {
         0 => 0,
         back => back.saturating_add(millis(TICK)),
@@ -232,6 +252,29 @@ mod tests {
                 sleep(Duration::from_secs(1)).await;
             }
             assert_eq!(*seen.borrow(), ["fleet"]);
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_between_the_sleep_and_the_tick_that_finds_it_is_looked_after_in_time() {
+        local(async {
+            let clock = Arc::new(ManualClock::new(at(0)));
+            let (wheel, seen) = wheel(clock.clone());
+            settle().await;
+
+            // The machine wakes, and the fleet dials before the wheel has turned.
+            clock.advance(Duration::from_secs(3_600));
+            sleep(Duration::from_millis(500)).await;
+            clock.advance(Duration::from_millis(500));
+            wheel.schedule("back", clock.now().plus_millis(30_000));
+            let mut after = 0;
+            while seen.borrow().is_empty() && after < 100 {
+                sleep(Duration::from_secs(1)).await;
+                clock.advance(Duration::from_secs(1));
+                after += 1;
+            }
+            assert!((30..=32).contains(&after), "after {after} seconds");
         })
         .await;
     }
