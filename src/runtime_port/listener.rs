@@ -12,7 +12,7 @@ use std::{
 };
 
 use provost_certs::{Accepted, Acceptor};
-use provost_protocol::RuntimeId;
+use provost_protocol::{RuntimeId, TenantId};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
@@ -62,6 +62,9 @@ struct Entrance {
     places: Arc<Semaphore>,
     /// Apart from the runtimes' places: whoever has no certificate takes none of them.
     strangers: Arc<Semaphore>,
+    /// How many places there are.
+    all: usize,
+    of_tenants: Shares<TenantId>,
     of_runtimes: Shares<RuntimeId>,
     of_networks: Shares<IpAddr>,
 }
@@ -78,6 +81,8 @@ impl Listener {
             door: Door::new(cores),
             places: Arc::new(Semaphore::new(settings.connections_max)),
             strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
+            all: settings.connections_max,
+            of_tenants: Shares::of(usize::MAX),
             of_runtimes: Shares::of(CONNECTIONS_OF_A_RUNTIME_MAX),
             of_networks: Shares::of(STRANGERS_OF_A_NETWORK_MAX),
         };
@@ -174,8 +179,12 @@ impl Entrance {
     fn place(&self, accepted: &Accepted) -> Option<Place> {
         let (places, share) = match &accepted.identity {
             Some(identity) => {
+                let _of_tenant = self
+                    .of_tenants
+                    .take_within(identity.tenant, self.of_a_tenant())?;
                 let _share = self.of_runtimes.take(identity.runtime)?;
-                (&self.places, Held::Runtime { _share })
+                let held = Held::Runtime { _share, _of_tenant };
+                (&self.places, held)
             }
             None => {
                 let _share = self.of_networks.take(network(accepted.peer_addr.ip()))?;
@@ -184,6 +193,17 @@ impl Entrance {
         };
         let place = Arc::clone(places).try_acquire_owned().ok()?;
         Some(Place::take(place, share))
+    }
+
+    /// How many places a tenant may have now: any number, but of the last ones only who holds fewer
+    /// than half of all.
+    fn of_a_tenant(&self) -> usize {
+        let kept = self.all / KEPT_PART;
+        if self.places.available_permits() > kept {
+            usize::MAX
+        } else {
+            self.all / 2
+        }
     }
 }
 
@@ -203,6 +223,10 @@ const STRANGERS_MAX: usize = 512;
 /// It takes eight networks to keep everybody else from enrolling; a fleet behind one address is
 /// through in a few turns, at tens of milliseconds each.
 const STRANGERS_OF_A_NETWORK_MAX: usize = 64;
+
+/// A tenth of the places is kept for tenants that hold fewer than half: one that takes all it gets
+/// keeps nobody else out.
+const KEPT_PART: usize = 10;
 
 /// A connector holds one, and a server of many threads that calls over HTTP/1.1 one for each. With
 /// the usual 20,000 places it takes 79 runtimes to fill them.

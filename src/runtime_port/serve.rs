@@ -15,7 +15,9 @@ use provost_actors::{
 };
 use provost_certs::{Accepted, Alpn, TlsStream, detach};
 use provost_kernel::session::Ending;
-use provost_protocol::{Code, CorrelationId, Problem, RuntimeId, codec, wire::ServerMessage};
+use provost_protocol::{
+    Code, CorrelationId, Problem, RuntimeId, TenantId, codec, wire::ServerMessage,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{OwnedSemaphorePermit, watch},
@@ -36,8 +38,11 @@ pub(super) struct Place {
 
 /// Whose share the place is of.
 pub(super) enum Held {
-    /// One runtime's.
-    Runtime { _share: Share<RuntimeId> },
+    /// One runtime's, and its tenant's.
+    Runtime {
+        _share: Share<RuntimeId>,
+        _of_tenant: Share<TenantId>,
+    },
     /// Of whoever comes without a certificate from one network.
     Stranger { _share: Share<IpAddr> },
 }

@@ -32,10 +32,18 @@ impl<K: Copy + Eq + Hash> Shares<K> {
 
     /// One more, where its share is not used up.
     pub(super) fn take(&self, key: K) -> Option<Share<K>> {
+        self.take_within(key, self.most)
+    }
+
+    /// One more, where it holds fewer than `most`.
+    pub(super) fn take_within(&self, key: K, most: usize) -> Option<Share<K>> {
         // A map is whole at every moment, whoever panicked while holding it.
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.entry(key).or_default();
-        if *count >= self.most {
+        if *count >= most.min(self.most) {
+            if *count == 0 {
+                held.remove(&key);
+            }
             return None;
         }
         *count += 1;

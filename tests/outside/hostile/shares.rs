@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{WITHIN, check_head, figure, open};
-use crate::world::{Kernel, Runtime, until};
+use crate::world::{Kernel, Runtime, Start, until};
 
 /// A connection over which something was asked: it may stay.
 async fn asked(kernel: &Kernel, runtime: &Runtime) -> ClientStream {
@@ -45,6 +45,36 @@ async fn one_runtime_takes_its_share_of_the_connections_and_no_more() {
         (answer.status == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn one_tenant_leaves_the_last_places_to_the_others() {
+    let kernel = Kernel::start_as(Start {
+        limits: "connections_max = 20\n".to_owned(),
+        ..Start::default()
+    })
+    .await;
+    let (greedy, other) = (kernel.company().await, kernel.company().await);
+    for tenant in [&greedy, &other] {
+        let grant = json!({"feature": "reports", "limit": true});
+        kernel.grant(tenant, grant).await;
+    }
+    let runtimes = [
+        kernel.runtime(&greedy, "on_prem").await,
+        kernel.runtime(&greedy, "on_prem").await,
+    ];
+    let modest = kernel.runtime(&other, "on_prem").await;
+    // The three clients hold one each.
+    let mut held = Vec::new();
+    for number in 0..15 {
+        held.push(asked(&kernel, &runtimes[number % 2]).await);
+    }
+    let [one, _] = &runtimes;
+    let again = one.with_certificate(&kernel, &one.key_pem, &one.certificate_pem);
+    let told = again.check(&kernel, "reports").await;
+    told.must_refuse(503, "overloaded");
+    let more = modest.with_certificate(&kernel, &modest.key_pem, &modest.certificate_pem);
+    more.check(&kernel, "reports").await.must(200);
 }
 
 #[tokio::test]
