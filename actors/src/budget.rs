@@ -21,7 +21,7 @@ use provost_protocol::{Code, Problem, TenantId, wire::Operation};
 use tokio::time::Instant;
 
 use self::{bucket::Bucket, turn::Turn};
-use crate::Random;
+use crate::{Random, clock::millis};
 
 /// How much there is, in operations; a costly one counts for several ([`cost`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,9 @@ pub struct Budget {
     own: Bucket,
     tenant: Arc<TenantBudget>,
     shared: Arc<Shared>,
+    /// When a heartbeat was last taken beyond the budget, in milliseconds since the buckets began
+    /// and one more; nought for never.
+    beyond_ms: AtomicU64,
 }
 
 impl Budgets {
@@ -119,6 +122,7 @@ impl Budgets {
             own: Bucket::new(connection, connection_burst, self.shared.began.elapsed()),
             tenant: self.tenant(tenant),
             shared: Arc::clone(&self.shared),
+            beyond_ms: AtomicU64::new(0),
         }
     }
 
@@ -198,6 +202,32 @@ impl Budget {
             .retry_after_ms(rest_ms.saturating_add(self.tenant.spread_ms())))
     }
 
+    /// Takes the price of a heartbeat. Beyond the budget one is taken all the same, once in a while:
+    /// who asks too much, or whose tenant does, is not lost for it.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_beat(&self) -> Result<(), Problem> {
+        let now = Instant::now();
+        self.take_at(CHECK, now)
+            .or_else(|problem| self.may_beat(now).then_some(()).ok_or(problem))
+    }
+
+    /// Whether a heartbeat is taken now, beyond the budget.
+    pub(crate) fn may_beat(&self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.shared.began);
+        let now_ms = millis(since).saturating_add(1);
+        let last = self.beyond_ms.load(Ordering::Relaxed);
+        if last != 0 && now_ms.saturating_sub(last) < BEAT_BEYOND_EVERY_MS {
+            return false;
+        }
+        // Of two at one moment one is taken.
+        let order = Ordering::Relaxed;
+        self.beyond_ms
+            .compare_exchange(last, now_ms, order, order)
+            .is_ok()
+    }
+
     /// A frame was taken in; says whether the turn of the tenant's sessions is over.
     pub(crate) fn take_frame(&self) -> bool {
         self.tenant.turn.take()
@@ -256,6 +286,9 @@ const TENANT_A_SECOND: NonZeroU32 = tokens(20_000);
 
 /// Two seconds of it, as for a connection.
 const TENANT_BURST: NonZeroU32 = tokens(40_000);
+
+/// The shortest interval is five times as long.
+const BEAT_BEYOND_EVERY_MS: u64 = 1_000;
 
 /// The price of a check, and of whatever else is answered from a view in memory.
 pub const CHECK: NonZeroU32 = tokens(1);
@@ -354,6 +387,18 @@ mod tests {
         // Coming anew does not fill the tenant's bucket.
         drop(greedy);
         assert_eq!(admitted(&budgets.connection(tenant(1)), 100), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_the_budget_a_heartbeat_is_taken_once_a_second() {
+        let budget = budgets(1, 1).connection(tenant(1));
+        while budget.take(CHECK).is_ok() {}
+        let taken = || (0..10).filter(|_| budget.take_beat().is_ok()).count();
+        assert_eq!(taken(), 1);
+        tokio::time::advance(Duration::from_millis(900)).await;
+        assert_eq!(taken(), 0);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(taken(), 2, "one of the budget, and one beyond it");
     }
 
     #[tokio::test(start_paused = true)]

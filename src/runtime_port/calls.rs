@@ -123,7 +123,10 @@ async fn answer(
     };
     // Before anything is looked up or read: who asks for too much waits.
     if let Some(budget) = &remote.budget {
-        budget.take(CHECK)?;
+        match call {
+            Call::Heartbeat => budget.take_beat()?,
+            _ => budget.take(CHECK)?,
+        }
     }
     let needs = if call == Call::Register {
         Needs::Certificate

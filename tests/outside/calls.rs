@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Idp, Kernel};
+use crate::world::{Idp, Kernel, Start};
 
 #[tokio::test]
 async fn a_runtime_registers_once_and_its_first_heartbeat_activates_it() {
@@ -245,4 +245,21 @@ async fn kinds(kernel: &Kernel, tenant: &str) -> Vec<String> {
 
 fn words(one: &str, other: &str) -> (String, String) {
     (one.to_owned(), other.to_owned())
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_heard_from_a_runtime_whose_tenant_asks_too_much() {
+    let kernel = Kernel::start_as(Start {
+        limits: "tenant_requests_per_second = 1\ntenant_burst = 251\n".to_owned(),
+        ..Start::default()
+    })
+    .await;
+    let tenant = kernel.company().await;
+    let runtime = kernel.runtime(&tenant, "on_prem").await;
+    let mut asked = 0;
+    while runtime.check(&kernel, "reports").await.status != 429 {
+        asked += 1;
+        assert!(asked < 2_000, "nothing is refused");
+    }
+    runtime.beat(&kernel).await.must(200);
 }

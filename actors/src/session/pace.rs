@@ -19,8 +19,6 @@ use crate::{
 pub(super) struct Pace {
     budget: Budget,
     rests_until: Option<Instant>,
-    /// When a heartbeat was last taken beyond the budget.
-    beyond: Option<Instant>,
 }
 
 impl Pace {
@@ -28,14 +26,14 @@ impl Pace {
         Self {
             budget,
             rests_until: None,
-            beyond: None,
         }
     }
 
     /// Takes the price of what was asked; beyond the budget, reading rests.
     pub(super) fn admit(&mut self, operation: &Operation, now: Instant) -> Result<(), Problem> {
         let taken = self.take(cost(operation), now);
-        if taken.is_err() && matches!(operation, Operation::Heartbeat(_)) && self.may_beat(now) {
+        let beats = matches!(operation, Operation::Heartbeat(_));
+        if taken.is_err() && beats && self.budget.may_beat(now) {
             return Ok(());
         }
         taken
@@ -51,15 +49,6 @@ impl Pace {
     /// there was enough for it.
     pub(super) fn affords(&mut self) -> bool {
         self.take(CHECK, Instant::now()).is_ok()
-    }
-
-    fn may_beat(&mut self, now: Instant) -> bool {
-        let lately = |at: Instant| now.duration_since(at) < BEAT_BEYOND_EVERY;
-        if self.beyond.is_some_and(lately) {
-            return false;
-        }
-        self.beyond = Some(now);
-        true
     }
 
     fn take(&mut self, cost: NonZeroU32, now: Instant) -> Result<(), Problem> {
@@ -99,6 +88,3 @@ impl Pace {
 
 /// Heartbeats must go on being heard: no rest is longer than a moment.
 const REST_MAX: Duration = Duration::from_secs(1);
-
-/// The shortest interval is five times as long.
-const BEAT_BEYOND_EVERY: Duration = Duration::from_secs(1);
