@@ -124,6 +124,9 @@ async fn revoke_page(
             Err(refusal) => {
                 if is_unknown(&refusal) {
                     shut_out(admin, tenant, &all).await;
+                    missed
+                        .into_iter()
+                        .for_each(|one| outcome.perhaps_revoked(one));
                 }
                 return Err(refusal);
             }
@@ -186,8 +189,8 @@ fn is_open(token: &TokenRecord, now: Timestamp) -> bool {
     !token.revoked && token.used < token.uses && now < token.expires
 }
 
-/// A hundred commands: at the 100 ms that a slow disk takes for one, ten seconds of the fifteen that
-/// a request has.
+/// A hundred commands, and a megabyte of names at most: at the 100 ms that a slow disk takes for a
+/// command, ten seconds of the fifteen that a request has.
 const RUNTIMES_AN_ANSWER_MAX: u64 = 10_000;
 
 /// Tokens read at once.

@@ -64,16 +64,20 @@ impl Outcome {
     /// Counts one that was revoked now.
     pub(super) fn revoked(&mut self, missed: Option<Missed>) {
         self.runtimes += 1;
+        self.perhaps_revoked(missed);
+    }
+
+    /// Names one of which only the next look says whether it is revoked: by then nobody knows any
+    /// more that it was not told.
+    pub(super) fn perhaps_revoked(&mut self, missed: Option<Missed>) {
         let Some(missed) = missed else { return };
         self.missed_count += 1;
         self.certain_by = self.certain_by.max(Some(missed.certain_by));
-        if self.missed.len() < NAMED_MAX {
-            self.missed.push(NotReached {
-                runtime_id: missed.runtime,
-                last_seen: missed.last_seen,
-                certain_by: missed.certain_by,
-            });
-        }
+        self.missed.push(NotReached {
+            runtime_id: missed.runtime,
+            last_seen: missed.last_seen,
+            certain_by: missed.certain_by,
+        });
     }
 
     /// Counts one that was revoked before. Whether it was told then, nobody knows any more: what it
@@ -101,6 +105,3 @@ impl Outcome {
         }
     }
 }
-
-/// As many as any other page of the API names.
-const NAMED_MAX: usize = 100;

@@ -85,7 +85,8 @@ pub struct Revocation {
     pub already_revoked: u64,
     /// Runtimes that were not connected and thus not told.
     pub not_reached_count: u64,
-    /// The first of those.
+    /// Those. Where it is not known whether a part became durable, it is named here and asked for
+    /// again with the next.
     pub not_reached: Vec<NotReached>,
     /// From then on none of them goes on with a license, told or not; absent where all were told.
     pub certain_by: Option<Timestamp>,
