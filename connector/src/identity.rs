@@ -92,7 +92,8 @@ impl Identity {
         Ok(identity)
     }
 
-    /// What a death between the taking of a certificate and the forgetting of its key left undone.
+    /// What a death, or a full disk, between the taking of a certificate and the forgetting of its
+    /// key left undone.
     fn finish(&self, pair: &TlsPair) -> Result<(), IdentityError> {
         self.keystore.forget_answered(pair)?;
         if self.keystore.has_recovered(pair) {
@@ -157,6 +158,11 @@ impl Identity {
         let named = pair.identity();
         if (named.tenant, named.runtime) != (me.tenant, me.runtime) {
             return Err(IdentityError::OtherRuntime);
+        }
+        // What a full disk left undone of a recovery: once its pair is replaced nobody can tell any
+        // more that its number was answered, and with a number that was the kernel alarms.
+        if let Ok((present, _)) = self.keystore.sound_pair() {
+            self.finish(&present)?;
         }
         self.keystore.save_pair(&pair)?;
         let held = Held::of(named);
@@ -231,6 +237,7 @@ const RECOVERY_FILE: &str = "recovery.json";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{certified, me};
 
     fn held() -> Held {
         Held {
@@ -261,6 +268,21 @@ mod tests {
         let (next, other) = open().begin_recovery().unwrap();
         assert_eq!(next, 2);
         assert_ne!(key.spki_sha256(), other.spki_sha256());
+    }
+
+    #[test]
+    fn a_recovery_whose_end_did_not_fit_on_the_disk_is_ended_before_its_pair_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = crate::testing::identity(folder.path());
+        let (number, key) = identity.begin_recovery().unwrap();
+        let answered = certified(&key);
+        // Answered and in use, and its end was not written.
+        identity.take(me(), key, answered).unwrap();
+        assert_eq!(identity.begin_recovery().unwrap().0, number, "still open");
+        let renewed = TlsKey::generate().unwrap();
+        let pem = certified(&renewed);
+        identity.take(me(), renewed, pem).unwrap();
+        assert_eq!(identity.begin_recovery().unwrap().0, number + 1);
     }
 
     #[test]

@@ -104,19 +104,39 @@ pub(crate) fn desired(revision: u64) -> DesiredState {
 
 /// The identity whose files lie in `folder`; enrolled by an authority of its own at the first call.
 pub(crate) fn identity(folder: &std::path::Path) -> crate::identity::Identity {
-    use provost_certs::{Authority, Keystore, TlsKey, TlsPair};
-    use provost_protocol::sign::CertificateIssuer;
+    use provost_certs::{Keystore, TlsKey, TlsPair};
 
     let keystore = Keystore::open(&folder.join("keys")).unwrap();
     if keystore.pair().is_err() {
-        let now = Timestamp::from_millis(1_795_325_728_000);
-        let authority = Authority::create(&folder.join("ca"), install(), now).unwrap();
         let key = TlsKey::generate().unwrap();
-        let csr = key.request_der().unwrap();
-        let issued = authority.issue(&csr, (tenant(), runtime()), now, DAY_MS);
-        let pair = TlsPair::new(key, issued.unwrap().certificate).unwrap();
-        keystore.save_pair(&pair).unwrap();
+        let pem = certified(&key);
+        keystore
+            .save_pair(&TlsPair::new(key, pem).unwrap())
+            .unwrap();
     }
     let pair = keystore.pair().unwrap();
     crate::identity::Identity::open(folder, keystore, &pair).unwrap()
+}
+
+/// A certificate of [`runtime`] for this key, by an authority of its own.
+pub(crate) fn certified(key: &provost_certs::TlsKey) -> String {
+    use provost_protocol::sign::CertificateIssuer;
+
+    let folder = tempfile::tempdir().unwrap();
+    let now = Timestamp::from_millis(1_795_325_728_000);
+    let authority = provost_certs::Authority::create(folder.path(), install(), now).unwrap();
+    let csr = key.request_der().unwrap();
+    let issued = authority.issue(&csr, (tenant(), runtime()), now, DAY_MS);
+    issued.unwrap().certificate
+}
+
+/// Who [`runtime`] is.
+pub(crate) fn me() -> crate::core::Me {
+    crate::core::Me {
+        tenant: tenant(),
+        runtime: runtime(),
+        install: install(),
+        runtime_type: provost_protocol::entity::RuntimeType::App,
+        deployment_mode: DeploymentMode::OnPrem,
+    }
 }

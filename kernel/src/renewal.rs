@@ -99,7 +99,8 @@ pub fn renew(state: &State, runtime: RuntimeId, keys: Keys<'_>, now: Timestamp) 
 /// The counter must be the one after the highest used. The highest used, with the key that was
 /// certified then, is a lost answer: repeated for 15 minutes, and later to be asked for under the
 /// next counter. With another key it is a copy of the runtime. An operator's word lifts what a
-/// kernel set back to an older backup has forgotten: any counter above the highest is taken.
+/// kernel set back to an older backup has forgotten: any counter above the highest is taken, and the
+/// highest itself, where a renewal came since, is no copy's but to be left for the next.
 #[must_use]
 pub fn recover(
     state: &State,
@@ -112,6 +113,14 @@ pub fn recover(
         let (_, record) = known(state, runtime)?;
         let allowed = record.allowed_until.is_some_and(|until| now < until);
         if counter <= record.counter {
+            // Since it was renewed, nobody knows any more with which key the last number went.
+            let unknown = record
+                .last
+                .as_ref()
+                .is_some_and(|last| last.counter.is_none());
+            if allowed && unknown && counter == record.counter {
+                return Err(Rejection::Stale("the recovery"));
+            }
             return lost_or_copied(&record, counter, requested, now);
         }
         if counter != record.counter.saturating_add(1) && !allowed {

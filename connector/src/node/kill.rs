@@ -163,23 +163,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use provost_protocol::{
-        InstallId, Timestamp,
-        entity::{DeploymentMode, RuntimeType},
-    };
-
     use super::*;
-    use crate::testing::{runtime, tenant};
-
-    fn me() -> Me {
-        Me {
-            tenant: tenant(),
-            runtime: runtime(),
-            install: InstallId::from_parts(Timestamp::EPOCH, [1; 10]),
-            runtime_type: RuntimeType::App,
-            deployment_mode: DeploymentMode::OnPrem,
-        }
-    }
+    use crate::testing::{me, tenant};
 
     async fn ran(words: &[&str]) -> Option<io::Result<Option<ExitStatus>>> {
         let hook: Vec<String> = words.iter().map(ToString::to_string).collect();

@@ -315,4 +315,25 @@ fn an_operators_word_lifts_what_a_kernel_set_back_has_forgotten() {
     assert_eq!(world.recover(6, 2).unwrap().len(), 1);
 }
 
+#[test]
+fn an_operators_word_lets_in_whose_answer_was_lost_and_who_renewed_since() {
+    let mut world = World::new(SecurityLevel::Standard);
+    world.recover(1, 1).unwrap();
+    world.renew(2, 0).unwrap();
+    let used = Err(Rejection::CounterUsed {
+        counter: 1,
+        held: 1,
+    });
+    assert_eq!(world.recover(1, 1), used, "perhaps a copy");
+    world.allow();
+    assert_eq!(world.recover(1, 1), Err(Rejection::Stale("the recovery")));
+    assert_eq!(world.recover(2, 3).unwrap().len(), 1);
+    world.allow();
+    let copied = world.recover(2, 9);
+    assert!(
+        matches!(copied, Err(Rejection::CounterUsed { .. })),
+        "another key"
+    );
+}
+
 const HOUR_MS: u64 = 60 * 60 * 1_000;
