@@ -11,7 +11,7 @@ mod fleet;
 use std::{path::PathBuf, sync::Arc};
 
 use provost_actors::House;
-use provost_certs::{Acceptor, Authority, AuthorityError, RootParts, RootSet, Roots};
+use provost_certs::{Acceptor, Authority, AuthorityError, Certificates, RootParts, RootSet, Roots};
 use provost_kernel::{
     EntityKey,
     command::RotateCa,
@@ -34,6 +34,8 @@ pub struct CaParts {
     pub roots: Arc<Roots>,
     /// Lets runtimes in.
     pub acceptor: Acceptor,
+    /// Refuses what a retired root signed, on connections that stand.
+    pub certificates: Arc<Certificates>,
     /// Store, clock, and what runtimes are told.
     pub house: Arc<House>,
 }
@@ -151,7 +153,8 @@ impl Ca {
         Ok(true)
     }
 
-    /// Takes into use what the log says, and sweeps what it does not speak of.
+    /// Takes into use what the log says, and sweeps what it does not speak of. Who is connected has
+    /// to be made to look again ([`Directory::look_again`](provost_actors::Directory::look_again)).
     pub(crate) async fn refresh(&self, turn: &mut InForce) -> Result<(), CaError> {
         let record = self.rotation().await?;
         let taken = record.clone();
@@ -166,6 +169,8 @@ impl Ca {
         };
         let set = blocking(opened).await??;
         self.parts.acceptor.take_roots(&set, self.now())?;
+        // After the handshakes: one that began under the roots before is judged by these.
+        self.parts.certificates.accept_roots(set.accepted_sha256());
         self.parts.house.trust_bundle.replace(told(&set));
         self.parts.roots.replace(set);
         turn.0 = Some(taken);

@@ -173,6 +173,7 @@ async fn serve(
         internal: install.internal_tenant,
         roots: Arc::clone(&authority),
         acceptor: acceptor.clone(),
+        certificates: Arc::clone(&certificates),
         house: Arc::clone(&house),
     }));
     // The chain of this phase; and what a step that was cut short left is swept.

@@ -207,6 +207,14 @@ impl Directory {
         self.shared.tenants.all().len()
     }
 
+    /// Has every connection look again whether it may go on: a root was retired, which no revision
+    /// of any tenant shows.
+    pub fn look_again(&self) {
+        for tenant in self.shared.tenants.all() {
+            tenant.look_again();
+        }
+    }
+
     /// Says that a recovery was refused because its number was used already: if the runtime is
     /// alive here and goes on, there are two.
     pub fn recovery_refused(&self, tenant: TenantId, runtime: RuntimeId, from: SocketAddr) {

@@ -8,6 +8,7 @@
 //! session, so an expired or revoked certificate would live on in a ticket.
 
 mod error;
+mod issuing;
 mod leaf;
 mod verifier;
 
@@ -31,6 +32,7 @@ use crate::{
 };
 
 pub use error::{AcceptError, Blame};
+use issuing::Issuing;
 use leaf::KernelLeaf;
 use verifier::RuntimeVerifier;
 
@@ -110,6 +112,7 @@ struct Shared {
 struct Serving {
     config: Arc<ServerConfig>,
     leaf: Arc<KernelLeaf>,
+    issuing: Issuing,
 }
 
 impl Acceptor {
@@ -139,7 +142,7 @@ impl Acceptor {
 
     /// Takes other roots into use: from the next handshake on the daemon's leaf is of their active
     /// one, and runtimes of each accepted one are let in. A handshake under way ends as it began;
-    /// connections that are open stay.
+    /// connections that are open stay, as long as [`Standing`] takes their certificates.
     ///
     /// # Errors
     /// [`AuthorityError`] when no leaf can be issued; what was in use stays.
@@ -179,7 +182,9 @@ impl Acceptor {
             Some(der) => {
                 let peer =
                     Leaf::parse(der).and_then(|leaf| leaf.as_runtime(serving.leaf.install()));
-                Some(peer.map_err(AcceptError::Certificate)?)
+                let mut peer = peer.map_err(AcceptError::Certificate)?;
+                peer.root_sha256 = serving.issuing.root_of(der);
+                Some(peer)
             }
             None => None,
         };
@@ -236,9 +241,11 @@ impl Serving {
         config.send_tls13_tickets = 0;
         config.max_tls13_tickets = 0;
         config.max_early_data_size = 0;
+        let issuing = Issuing::new(&accepted).map_err(AuthorityError::Tls)?;
         Ok(Self {
             config: Arc::new(config),
             leaf,
+            issuing,
         })
     }
 }

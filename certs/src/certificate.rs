@@ -131,6 +131,7 @@ impl Leaf {
             key_sha256: self.key_sha256(),
             not_before: self.not_before,
             not_after: self.not_after,
+            root_sha256: None,
         })
     }
 

@@ -21,6 +21,7 @@ use crate::{
     authority::{Authority, AuthorityError, CheckedCsr, IssuedCertificate},
     certificate,
     client::TrustBundle,
+    crypto,
 };
 
 /// What a set of roots is made of; certificates in PEM.
@@ -98,6 +99,13 @@ impl RootSet {
     pub(crate) fn accepted(&self) -> Vec<CertificateDer<'static>> {
         let active = self.active.root_der().clone();
         std::iter::once(active).chain(self.old.clone()).collect()
+    }
+
+    /// The SHA-256 of the DER of each of those.
+    #[must_use]
+    pub fn accepted_sha256(&self) -> Vec<[u8; 32]> {
+        let roots = self.accepted();
+        roots.iter().map(|der| crypto::sha256(der)).collect()
     }
 
     /// What the kernel sends after its leaf.

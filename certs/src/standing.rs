@@ -19,6 +19,8 @@ use provost_protocol::{
 #[derive(Debug, Default)]
 pub struct Certificates {
     revoked: ArcSwap<HashSet<Arc<str>>>,
+    /// Roots whose certificates stand; all of them while none is named.
+    roots: ArcSwap<Vec<[u8; 32]>>,
 }
 
 impl Certificates {
@@ -53,6 +55,12 @@ impl Certificates {
         self.revoked.store(Arc::new(set));
     }
 
+    /// From here on the certificates of these roots stand and of no others, each by the SHA-256 of
+    /// its DER.
+    pub fn accept_roots(&self, roots: Vec<[u8; 32]>) {
+        self.roots.store(Arc::new(roots));
+    }
+
     /// How many serials are revoked.
     #[must_use]
     pub fn revoked_count(&self) -> usize {
@@ -64,6 +72,12 @@ impl Standing for Certificates {
     fn check(&self, peer: &PeerIdentity, now: Timestamp) -> Result<(), StandingError> {
         if self.revoked.load().contains(peer.serial.as_str()) {
             return Err(StandingError::Revoked);
+        }
+        if let Some(root) = &peer.root_sha256 {
+            let roots = self.roots.load();
+            if !roots.is_empty() && !roots.contains(root) {
+                return Err(StandingError::Retired);
+            }
         }
         if now < peer.not_before || now > peer.not_after {
             return Err(StandingError::Expired);
@@ -90,6 +104,7 @@ mod tests {
             key_sha256: [1; 32],
             not_before: Timestamp::from_millis(1_000),
             not_after: Timestamp::from_millis(2_000),
+            root_sha256: Some([7; 32]),
         }
     }
 
@@ -119,5 +134,19 @@ mod tests {
         assert_eq!(certificates.revoked_count(), 1);
         certificates.replace(["aa".to_owned()]);
         assert_eq!(certificates.check(&peer(), now), Ok(()));
+    }
+
+    #[test]
+    fn a_certificate_of_a_root_that_is_retired_stands_no_longer() {
+        let certificates = Certificates::new();
+        let now = Timestamp::from_millis(1_500);
+        for (roots, expected) in [
+            (vec![[7; 32]], Ok(())),
+            (vec![[7; 32], [8; 32]], Ok(())),
+            (vec![[8; 32]], Err(StandingError::Retired)),
+        ] {
+            certificates.accept_roots(roots);
+            assert_eq!(certificates.check(&peer(), now), expected);
+        }
     }
 }

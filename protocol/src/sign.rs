@@ -122,6 +122,8 @@ pub struct PeerIdentity {
     pub not_before: Timestamp,
     /// The certificate is not valid after.
     pub not_after: Timestamp,
+    /// SHA-256 of the DER of the root that signed it, where that was looked for: after a handshake.
+    pub root_sha256: Option<[u8; 32]>,
 }
 
 /// Why a certificate that once was good is good no longer.
@@ -134,6 +136,9 @@ pub enum StandingError {
     /// Its serial number is revoked.
     #[error("the certificate is revoked")]
     Revoked,
+    /// The root that signed it is retired.
+    #[error("the certificate is of a root that is retired")]
+    Retired,
 }
 
 /// Says whether a certificate is still good; asked again on every request.

@@ -116,6 +116,7 @@ async fn rotate(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
         .await;
     // Also where it was refused: a root that was made for nothing is swept.
     ca.refresh(&mut turn).await?;
+    admin.context.directory.look_again();
     let executed = executed?;
     let record = ca.rotation().await?;
     tracing::info!(step = ?body.step, force = body.force, cut_off, "a step of the CA's rotation was taken");

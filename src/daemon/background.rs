@@ -19,7 +19,7 @@ pub(super) fn start(
     tasks.spawn(wake_due(directory.clone()));
     tasks.spawn(sweep(directory.clone()));
     tasks.spawn(renew(directory.clone(), acceptor));
-    tasks.spawn(catch_up(ca));
+    tasks.spawn(catch_up(directory.clone(), ca));
     tasks.spawn(async move {
         let mut ticks = interval(FOLD_EVERY);
         loop {
@@ -58,12 +58,15 @@ async fn sweep(directory: Directory) {
 
 /// What the log says of the CA's rotation is in use within seconds, whatever became of the call that
 /// asked for it.
-async fn catch_up(ca: Arc<Ca>) {
+async fn catch_up(directory: Directory, ca: Arc<Ca>) {
     let mut ticks = interval(CATCH_UP_EVERY);
     loop {
         ticks.tick().await;
         match ca.catch_up().await {
-            Ok(true) => tracing::info!("a step of the CA's rotation was taken into use"),
+            Ok(true) => {
+                directory.look_again();
+                tracing::info!("a step of the CA's rotation was taken into use");
+            }
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "the CA is not what the log says"),
         }

@@ -156,6 +156,7 @@ mod tests {
             key_sha256: [1; 32],
             not_before: Timestamp::EPOCH,
             not_after: Timestamp::MAX,
+            root_sha256: None,
         }
     }
 

@@ -123,6 +123,27 @@ async fn a_revoked_certificate_closes_its_session_and_its_runtime_goes_on() {
 }
 
 #[tokio::test]
+async fn a_root_that_is_retired_ends_the_connections_of_those_it_signed() {
+    let kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    let of_the_old = kernel.runtime(&tenant, "on_prem").await;
+    let step = async |step: &str| {
+        let body = json!({"step": step, "force": true});
+        kernel.post("/v1/keys/ca/rotation", body).await;
+    };
+    step("prepare").await;
+    step("activate").await;
+    let of_the_next = kernel.runtime(&tenant, "on_prem").await;
+    assert!(is_let_in(&kernel, &of_the_old).await, "both are let in");
+    assert!(is_let_in(&kernel, &of_the_next).await);
+    // Neither says anything: the one is told to go, the other is not.
+    let said = until_closed(&kernel, &of_the_old, async || step("retire").await).await;
+    assert_eq!(refusal(&said), Some(Code::CertificateRefused), "{said:?}");
+    assert!(!is_let_in(&kernel, &of_the_old).await);
+    assert!(is_let_in(&kernel, &of_the_next).await);
+}
+
+#[tokio::test]
 async fn a_revoked_runtime_that_was_away_is_named_with_the_end_of_its_license() {
     let mut kernel = Kernel::start().await;
     let tenant = kernel.company().await;

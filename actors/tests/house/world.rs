@@ -320,6 +320,7 @@ pub(crate) fn peer(tenant: TenantId, runtime: RuntimeId, number: u8) -> Peer {
             key_sha256: [number; 32],
             not_before: Timestamp::EPOCH,
             not_after: Timestamp::MAX,
+            root_sha256: None,
         },
         address: SocketAddr::from(([127, 0, 0, 1], 7443)),
         source: Source::Connector,

@@ -305,6 +305,7 @@ fn ca(data: &std::path::Path, internal: TenantId, directory: &Directory) -> Arc<
         internal,
         roots: Arc::new(Roots::new(set)),
         acceptor: Acceptor::new(settings, now).unwrap(),
+        certificates: Arc::new(Certificates::new()),
         house,
     }))
 }
