@@ -47,35 +47,17 @@ pub(super) async fn revoke(admin: Arc<Admin>, call: Call) -> Result<Answer, Refu
     let mut more = true;
     while more && outcome.count() < limit {
         let room = (limit - outcome.count()).min(REVOKED_AT_ONCE_MAX);
-        let room = usize::try_from(room).unwrap_or(1);
-        let mut page = admin
-            .backend()
-            .scan(tenant, "runtime/", after.clone(), room + 1)
-            .await?;
-        more = page.len() > room;
-        page.truncate(room);
-        let records: Vec<&RuntimeRecord> = page
-            .iter()
-            .filter_map(|(_, entity)| match &**entity {
-                Entity::Runtime(record) => Some(&**record),
-                _ => None,
-            })
-            .collect();
-        match revoke_page(
-            &admin,
-            &call,
-            (tenant, &body.reason),
-            &records,
-            &mut outcome,
-        )
-        .await
-        {
-            Ok(()) => after = page.last().map(|(key, _)| key.clone()).or(after),
+        let part = Part {
+            tenant,
+            after: after.clone(),
+            room: usize::try_from(room).unwrap_or(1),
+            reason: &body.reason,
+        };
+        match revoke_part(&admin, &call, part, &mut outcome).await {
+            Ok(Some(last)) => after = Some(last),
+            Ok(None) => more = false,
             // What was done before is told; whoever asks for the rest hears why it is not.
-            Err(_) if outcome.count() > 0 => {
-                more = true;
-                break;
-            }
+            Err(_) if outcome.count() > 0 => break,
             Err(refusal) => return Err(refusal),
         }
     }
@@ -83,20 +65,47 @@ pub(super) async fn revoke(admin: Arc<Admin>, call: Call) -> Result<Answer, Refu
     if more {
         answer.next_cursor = after.map(|key| cursor(&key));
     } else {
-        answer.open_tokens = Some(open_tokens(&admin, tenant).await?);
+        // What was done is told, whatever comes of this look.
+        answer.open_tokens = open_tokens(&admin, tenant).await.ok();
     }
     Answer::ok(&answer)
 }
 
-/// Revokes one page of a tenant's runtimes. No idempotency key of the request goes with it: each
-/// page is a command of its own, and a runtime that is revoked is passed over.
-async fn revoke_page(
+/// Some of a tenant's runtimes.
+struct Part<'a> {
+    tenant: TenantId,
+    after: Option<EntityKey>,
+    room: usize,
+    reason: &'a str,
+}
+
+/// Revokes a part of a tenant's runtimes; says where the next one begins, if there is one. No
+/// idempotency key of the request goes with it: each part is a command of its own, and a runtime
+/// that is revoked is passed over.
+async fn revoke_part(
     admin: &Admin,
     call: &Call,
-    (tenant, reason): (TenantId, &str),
-    records: &[&RuntimeRecord],
+    Part {
+        tenant,
+        after,
+        room,
+        reason,
+    }: Part<'_>,
     outcome: &mut Outcome,
-) -> Result<(), Refusal> {
+) -> Result<Option<EntityKey>, Refusal> {
+    let page = admin.backend().scan(tenant, "runtime/", after, room + 1);
+    let mut page = page.await?;
+    let more = page.len() > room;
+    page.truncate(room);
+    let last = page.last().map(|(key, _)| key.clone());
+    let records: Vec<&RuntimeRecord> = page
+        .iter()
+        .filter_map(|(_, entity)| match &**entity {
+            Entity::Runtime(record) => Some(&**record),
+            _ => None,
+        })
+        .collect();
+    let records = records.as_slice();
     let missed = judged(admin, tenant, records).await?;
     let standing: Vec<RuntimeId> = records
         .iter()
@@ -141,7 +150,7 @@ async fn revoke_page(
             outcome.revoked(missed);
         }
     }
-    Ok(())
+    Ok(last.filter(|_| more))
 }
 
 /// Who of them is told by what is about to happen, in their order.

@@ -90,7 +90,8 @@ pub struct Revocation {
     pub not_reached: Vec<NotReached>,
     /// From then on none of them goes on with a license, told or not; absent where all were told.
     pub certain_by: Option<Timestamp>,
-    /// Where every runtime of a tenant was revoked: its enrolment tokens that are still of use.
+    /// Where every runtime of a tenant was revoked: its enrolment tokens that are still of use;
+    /// absent where they could not be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_tokens: Option<u64>,
     /// Where there are more runtimes: to ask again with, as `cursor`.
