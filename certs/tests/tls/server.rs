@@ -6,7 +6,7 @@ use provost_certs::{
     AcceptError, Acceptor, AcceptorSettings, Alpn, Authority, Blame, CertificateFault,
     refused_certificate,
 };
-use provost_protocol::sign::Standing;
+use provost_protocol::sign::{PeerIdentity, Standing};
 use rcgen::ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use tokio::{
@@ -29,7 +29,16 @@ async fn a_runtime_is_known_by_its_certificate() {
 
     let peer = accepted.identity.unwrap();
     assert_eq!((peer.tenant, peer.runtime), subject());
-    assert_eq!(&peer, pair.identity());
+    // What the certificate says, and what the handshake found besides.
+    let root_sha256 = Some(world.authority.root_sha256());
+    let named = pair.identity().clone();
+    assert_eq!(
+        peer,
+        PeerIdentity {
+            root_sha256,
+            ..named
+        }
+    );
     assert_eq!(accepted.alpn, Alpn::Provost1);
     assert_eq!(
         accepted.peer_addr,
