@@ -290,7 +290,7 @@ impl Gateway {
         let caller = caller.ok_or_else(|| TenantError::Gone.problem())?;
         let surroundings = Surroundings {
             trust_bundle: self.directory.house().trust_bundle.id(),
-            heartbeat_interval_ms: self.rhythm(&own).interval_ms,
+            heartbeat_interval_ms: self.rhythm(level_of(&own)).interval_ms,
         };
         desired_state(&view, &caller, &surroundings)
             .map_err(|rejection| TenantError::from(rejection).problem())
@@ -333,7 +333,7 @@ impl Gateway {
             .map(|tenant| tenant.policies.clone());
         let policies = policies.unwrap_or_default();
         let license = LicensePolicy::of(policies.security_level);
-        let rhythm = self.rhythm(&known.tenant.view());
+        let rhythm = self.rhythm(level_of(&known.tenant.view()));
         WirePolicies {
             security_level: policies.security_level,
             data_residency: policies.data_residency,
@@ -352,11 +352,16 @@ impl Gateway {
 
     /// The rhythm of the fleet for a caller of the tenant of this state; each beat's answer spreads
     /// it.
-    fn rhythm(&self, own: &State) -> Rhythm {
+    fn rhythm(&self, level: SecurityLevel) -> Rhythm {
         let fleet = u64::try_from(self.directory.fleet_size()).unwrap_or(u64::MAX);
-        let level = own.tenant().map(|tenant| tenant.policies.security_level);
-        Rhythm::for_fleet(fleet, level.unwrap_or(SecurityLevel::Standard))
+        Rhythm::for_fleet(fleet, level)
     }
+}
+
+/// How strictly a runtime's own tenant is handled.
+fn level_of(own: &State) -> SecurityLevel {
+    let level = own.tenant().map(|tenant| tenant.policies.security_level);
+    level.unwrap_or(SecurityLevel::Standard)
 }
 
 /// What a certificate is worth whose runtime cannot be asked for.

@@ -1,7 +1,8 @@
 //! What every actor of one kernel shares: the store, time, chance, keys, and a few facts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use provost_protocol::{
     InstallId, Timestamp,
     note::SignedTime,
@@ -40,26 +41,24 @@ pub struct House {
 
 /// One signed note a second for the whole kernel, the same bytes in every answer.
 #[derive(Debug, Default)]
-pub struct TimeNote(Mutex<Option<SignedTime>>);
+pub struct TimeNote(ArcSwapOption<SignedTime>);
 
 impl House {
     /// The time as a signed note, at most a second old.
     #[must_use]
     pub fn signed_time(&self) -> String {
         let now = self.clock.now();
-        let mut held = self
-            .time_note
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let fresh =
-            |note: &&SignedTime| now >= note.at() && now.millis_since(note.at()) < TIME_NOTE_MS;
-        if let Some(note) = held.as_ref().filter(fresh) {
+        let held = self.time_note.0.load();
+        if let Some(note) = held
+            .as_deref()
+            .filter(|note| now.is_within(TIME_NOTE_MS, note.at()))
+        {
             return note.note().to_owned();
         }
+        // Two threads may sign the same second at once: the same bytes.
         let note = SignedTime::sign(self.install, second_of(now), &*self.license_signer);
         let text = note.note().to_owned();
-        *held = Some(note);
+        self.time_note.0.store(Some(Arc::new(note)));
         text
     }
 }

@@ -6,7 +6,10 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::OnceCell;
@@ -17,6 +20,8 @@ pub(super) type Slot<T> = Arc<OnceCell<T>>;
 /// Places by key.
 pub(super) struct Slots<K, T> {
     held: Mutex<Held<K, T>>,
+    /// How many slots there are, for those who ask with every heartbeat.
+    count: AtomicUsize,
     is_asleep: fn(&T) -> bool,
 }
 
@@ -34,6 +39,7 @@ impl<K: Hash + Eq + Copy, T: Clone> Slots<K, T> {
         };
         Self {
             held: Mutex::new(held),
+            count: AtomicUsize::new(0),
             is_asleep,
         }
     }
@@ -48,7 +54,9 @@ impl<K: Hash + Eq + Copy, T: Clone> Slots<K, T> {
         if slot.get().is_some_and(self.is_asleep) {
             *slot = Slot::default();
         }
-        Arc::clone(slot)
+        let slot = Arc::clone(slot);
+        self.count.store(held.slots.len(), Ordering::Relaxed);
+        slot
     }
 
     /// Gives back a slot that was not filled, unless somebody else still tries.
@@ -58,6 +66,7 @@ impl<K: Hash + Eq + Copy, T: Clone> Slots<K, T> {
         // Clones are made under this lock only: the map's and the caller's are then all there are.
         if held.slots.get(key).is_some_and(is_it) && Arc::strong_count(slot) == 2 {
             held.slots.remove(key);
+            self.count.store(held.slots.len(), Ordering::Relaxed);
         }
     }
 
@@ -78,13 +87,14 @@ impl<K: Hash + Eq + Copy, T: Clone> Slots<K, T> {
 
     /// How many are awake, or lately were.
     pub(super) fn len(&self) -> usize {
-        self.lock().slots.len()
+        self.count.load(Ordering::Relaxed)
     }
 
     fn sweep_held(&self, held: &mut Held<K, T>) {
         held.slots
             .retain(|_, slot| !slot.get().is_some_and(self.is_asleep));
         held.sweep_over = SWEEP_OVER_MIN.max(held.slots.len() * 2);
+        self.count.store(held.slots.len(), Ordering::Relaxed);
     }
 
     /// A map is whole at every moment, whoever panicked while holding it.

@@ -16,12 +16,12 @@ use provost_kernel::{
 };
 use provost_protocol::{
     TenantId, Timestamp,
-    entity::{DeploymentMode, RuntimeStatus},
+    entity::{DeploymentMode, RuntimeStatus, SecurityLevel},
     sign::PeerIdentity,
     wire::{Check, DesiredState, Heartbeat, Operation, Outcome, Request},
 };
 
-use super::{Gateway, Kept, Peer, heartbeat::check_metrics, peer::caller};
+use super::{Gateway, Kept, Peer, heartbeat::check_metrics, level_of, peer::caller};
 use crate::{
     RuntimeHandle,
     runtime::{Beat, Recorded},
@@ -38,6 +38,8 @@ pub(super) struct Glance {
     facts: CheckFacts,
     recorded: Recorded,
     deployment_mode: DeploymentMode,
+    /// Of its own tenant.
+    level: SecurityLevel,
     /// What its own tenant asks of it, once it was asked for; the interval is not of this.
     desired: OnceLock<DesiredState>,
 }
@@ -78,6 +80,7 @@ impl Glance {
                 lost: record.lost,
             },
             deployment_mode: record.deployment_mode,
+            level: level_of(state),
             desired: OnceLock::new(),
         })
     }
@@ -162,7 +165,7 @@ impl Gateway {
         check_metrics(&beat.metrics).ok()?;
         let house = self.directory.house();
         let caller = &seen.glance.caller;
-        let rhythm = self.rhythm(seen.own).spread(house.random.seed());
+        let rhythm = self.rhythm(seen.glance.level).spread(house.random.seed());
         let desired = self.desired_at_once(seen, rhythm.interval_ms)?;
         let mut taken = Beat {
             health: beat.health,
