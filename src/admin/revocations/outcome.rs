@@ -25,7 +25,6 @@ pub(super) struct Missed {
 pub(super) struct Outcome {
     runtimes: u64,
     already: u64,
-    missed_count: u64,
     missed: Vec<NotReached>,
     certain_by: Option<Timestamp>,
 }
@@ -71,7 +70,6 @@ impl Outcome {
     /// more that it was not told.
     pub(super) fn perhaps_revoked(&mut self, missed: Option<Missed>) {
         let Some(missed) = missed else { return };
-        self.missed_count += 1;
         self.certain_by = self.certain_by.max(Some(missed.certain_by));
         self.missed.push(NotReached {
             runtime_id: missed.runtime,
@@ -97,7 +95,7 @@ impl Outcome {
         Revocation {
             runtimes: self.runtimes,
             already_revoked: self.already,
-            not_reached_count: self.missed_count,
+            not_reached_count: u64::try_from(self.missed.len()).unwrap_or(u64::MAX),
             not_reached: self.missed,
             certain_by: self.certain_by,
             open_tokens: None,
