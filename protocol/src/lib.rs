@@ -42,6 +42,7 @@ pub mod frame;
 pub mod ids;
 pub mod json;
 pub mod license;
+pub mod metrics;
 pub mod note;
 pub mod openapi;
 pub mod sign;

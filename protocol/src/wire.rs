@@ -18,6 +18,7 @@ use crate::{
         DeploymentMode, Feature, Health, Limit, Mode, ProviderKind, RuntimeStatus, RuntimeType,
         TenantStatus, TimeWindow,
     },
+    metrics::Metrics,
     v01::PoliciesApplied,
     verdict::Verdict,
 };
@@ -231,7 +232,7 @@ pub struct Heartbeat {
     /// What it says of itself.
     pub health: Health,
     /// Its figures.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: Metrics,
 }
 
 /// Who is behind this token?

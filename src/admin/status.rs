@@ -98,7 +98,7 @@ pub(super) fn record_fleet(admin: &Admin, known: &mut BTreeSet<(RuntimeType, Str
     );
     for (runtime_type, name) in known.iter() {
         let sum = sums
-            .get(&(*runtime_type, name.clone()))
+            .get(&(*runtime_type, name.to_owned()))
             .copied()
             .unwrap_or_default();
         let labels = [
@@ -134,9 +134,9 @@ fn counts(fleet: &[LiveRuntime], lost: &BTreeMap<RuntimeType, usize>) -> Vec<Fle
 fn sums(fleet: &[LiveRuntime]) -> BTreeMap<(RuntimeType, String), f64> {
     let mut sums = BTreeMap::new();
     for runtime in fleet {
-        for (name, value) in &runtime.metrics {
+        for (name, value) in runtime.metrics.iter() {
             *sums
-                .entry((runtime.runtime_type, name.clone()))
+                .entry((runtime.runtime_type, name.to_owned()))
                 .or_default() += value;
         }
     }
@@ -166,7 +166,7 @@ mod tests {
             liveness,
             health: Health::Healthy,
             last_beat: None,
-            metrics: BTreeMap::from([(metric.0.to_owned(), metric.1)]),
+            metrics: BTreeMap::from([(metric.0.to_owned(), metric.1)]).into(),
             connected: true,
             generation: 1,
             address: None,

@@ -169,7 +169,7 @@ impl Runtime {
                 connected: live.connected,
                 generation: live.generation,
                 address: live.address,
-                metrics: live.metrics,
+                metrics: live.metrics.into(),
             }),
         }
     }

@@ -100,7 +100,7 @@ async fn asks_only(mut stream: ClientStream, mut ask: impl FnMut(u64) -> Vec<u8>
 fn beat(runtime: &Runtime, id: u64) -> Vec<u8> {
     let operation = Operation::Heartbeat(Heartbeat {
         health: provost_protocol::entity::Health::Healthy,
-        metrics: std::collections::BTreeMap::new(),
+        metrics: provost_protocol::metrics::Metrics::default(),
     });
     let request = Request {
         id,

@@ -172,7 +172,7 @@ impl Line {
     async fn beat(&mut self) -> DesiredState {
         let beat = Heartbeat {
             health: Health::Healthy,
-            metrics: std::collections::BTreeMap::default(),
+            metrics: provost_protocol::metrics::Metrics::default(),
         };
         match self.ask(Operation::Heartbeat(beat)).await {
             Outcome::Beat(beat) => beat.desired,

@@ -10,6 +10,7 @@ use provost_kernel::{
 use provost_protocol::{
     RuntimeId, TenantId, Timestamp,
     entity::{RuntimeStatus, RuntimeType, SecurityLevel},
+    metrics::Metrics,
 };
 
 use super::{Directory, WeakDirectory};
@@ -55,7 +56,7 @@ pub(super) fn live(tenant: TenantId, record: &RuntimeRecord, now: Timestamp) -> 
         liveness: pulse.liveness(),
         health: record.health,
         last_beat: None,
-        metrics: std::collections::BTreeMap::new(),
+        metrics: Metrics::default(),
         connected: false,
         generation: 0,
         address: None,

@@ -1,11 +1,10 @@
 //! Heartbeats: the runtime is alive, and hears what it should be.
 
-use std::collections::BTreeMap;
-
 use provost_kernel::Caller;
 use provost_protocol::{
     Code, Problem,
     entity::{RuntimeStatus, TenantStatus},
+    metrics::Metrics,
     wire::{self, DesiredState, Heartbeat, Outcome},
 };
 
@@ -53,15 +52,19 @@ impl Gateway {
 }
 
 /// Refuses metrics that are too many, too long or no numbers.
-pub(super) fn check_metrics(metrics: &BTreeMap<String, f64>) -> Result<(), Problem> {
-    if metrics.len() > METRICS_MAX || metrics.keys().any(|name| name.len() > METRIC_BYTES_MAX) {
+pub(super) fn check_metrics(metrics: &Metrics) -> Result<(), Problem> {
+    if metrics.len() > METRICS_MAX
+        || metrics
+            .iter()
+            .any(|(name, _)| name.len() > METRIC_BYTES_MAX)
+    {
         return Err(Problem::new(
             Code::Invalid,
             "metrics: at most 32 names of 64 bytes",
         ));
     }
     // JSON has no such numbers, frames do: one would spoil the fleet's sum.
-    if metrics.values().any(|value| !value.is_finite()) {
+    if metrics.iter().any(|(_, value)| !value.is_finite()) {
         return Err(Problem::new(Code::Invalid, "metrics: finite numbers only"));
     }
     Ok(())

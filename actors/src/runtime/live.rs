@@ -2,7 +2,6 @@
 //! that changes nothing but when the runtime was last heard of.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,6 +13,7 @@ use provost_kernel::liveness::{Pulse, Rhythm};
 use provost_protocol::{
     RuntimeId, TenantId, Timestamp,
     entity::{Health, Liveness, RuntimeType},
+    metrics::Metrics,
 };
 use tokio::sync::{Notify, futures::Notified};
 
@@ -33,7 +33,7 @@ pub struct LiveRuntime {
     /// When it last beat, since the kernel started.
     pub last_beat: Option<Timestamp>,
     /// Its last figures.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: Metrics,
     /// Whether a session is open.
     pub connected: bool,
     /// The generation of its newest session.
@@ -52,10 +52,7 @@ pub(crate) struct Live {
 
 #[derive(Debug)]
 struct Cell {
-    /// Without its figures, which are below.
     shown: LiveRuntime,
-    /// Its last figures. Ten thousand hold some: a tree would take five times the room.
-    metrics: Box<[(String, f64)]>,
     pulse: Pulse,
     /// How long the wheel that looks after it has slept in all, less what the clock was set back.
     moved: Arc<AtomicI64>,
@@ -71,7 +68,7 @@ struct Cell {
 #[derive(Debug)]
 pub(crate) struct Beat {
     pub(crate) health: Health,
-    pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) metrics: Metrics,
     pub(crate) address: SocketAddr,
 }
 
@@ -81,7 +78,6 @@ impl Live {
         Self {
             cell: Mutex::new(Cell {
                 shown,
-                metrics: Box::default(),
                 pulse,
                 moved: Arc::default(),
                 moved_ms: 0,
@@ -126,7 +122,6 @@ impl Live {
         let mut shown = cell.shown.clone();
         shown.liveness = cell.pulse.liveness();
         shown.last_beat = cell.pulse.last_beat();
-        shown.metrics = cell.metrics.iter().cloned().collect();
         shown
     }
 
@@ -210,7 +205,7 @@ impl Cell {
             address,
         } = beat;
         self.shown.health = health;
-        self.metrics = metrics.into_iter().collect();
+        self.shown.metrics = metrics;
         self.shown.address = Some(address);
     }
 
@@ -239,6 +234,8 @@ impl Cell {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const RHYTHM: Rhythm = Rhythm {
@@ -294,7 +291,7 @@ mod tests {
         live.await_beat(false);
         assert_eq!(live.tick(at(15)), Liveness::Late);
         let mut late = beat();
-        late.metrics.insert("load".to_owned(), 1.0);
+        late.metrics = BTreeMap::from([("load".to_owned(), 1.0)]).into();
         assert!(!live.beat(&mut late, RHYTHM, at(16)));
         assert_eq!(late.metrics.len(), 1, "its figures are the actor's to take");
     }
@@ -310,7 +307,7 @@ mod tests {
             liveness: Liveness::Online,
             health: Health::Healthy,
             last_beat: None,
-            metrics: BTreeMap::new(),
+            metrics: Metrics::default(),
             connected: true,
             generation: 1,
             address: None,
@@ -325,7 +322,7 @@ mod tests {
     fn beat() -> Beat {
         Beat {
             health: Health::Healthy,
-            metrics: BTreeMap::new(),
+            metrics: Metrics::default(),
             address: "127.0.0.1:1".parse().unwrap(),
         }
     }

@@ -463,7 +463,7 @@ pub(crate) fn request(id: u64, tenant: TenantId, operation: Operation) -> Reques
 pub(crate) fn beat() -> Operation {
     Operation::Heartbeat(Heartbeat {
         health: Health::Healthy,
-        metrics: std::collections::BTreeMap::new(),
+        metrics: provost_protocol::metrics::Metrics::default(),
     })
 }
 

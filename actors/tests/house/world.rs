@@ -19,6 +19,7 @@ use provost_protocol::{
     },
     envelope::{ActorRef, Idempotency, Source},
     event::{ProviderKeys, ProviderSettings},
+    metrics::Metrics,
     sign::PeerIdentity,
     verdict::Verdict,
     wire::{Beat, Check, Heartbeat, Operation, Outcome, Resolve, Resolved},
@@ -234,7 +235,7 @@ impl World {
     pub(crate) async fn beat(&self, peer: &Peer) -> Result<Beat, Problem> {
         let operation = Operation::Heartbeat(Heartbeat {
             health: Health::Healthy,
-            metrics: BTreeMap::new(),
+            metrics: Metrics::default(),
         });
         match self.call(peer, peer.identity.tenant, operation).await? {
             Outcome::Beat(beat) => Ok(beat),

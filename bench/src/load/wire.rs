@@ -1,6 +1,7 @@
 //! One TLS connection that carries frames, from the runtime's side.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -162,7 +163,7 @@ pub(crate) fn beat_request(id: u64, tenant: TenantId) -> ClientMessage {
         tenant,
         operation: Operation::Heartbeat(Heartbeat {
             health: Health::Healthy,
-            metrics: metrics.into(),
+            metrics: BTreeMap::from(metrics).into(),
         }),
     })
 }

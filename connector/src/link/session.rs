@@ -1,6 +1,6 @@
 //! One session: Hello, Welcome, then requests, answers and directives until it ends.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use provost_certs::ClientStream;
 use provost_protocol::{
@@ -304,12 +304,15 @@ impl<'a> Session<'a> {
 
     async fn beat(&mut self) -> Result<(), LinkError> {
         let id = self.pending.open(Waiter::Beat);
-        let (health, metrics): (_, BTreeMap<_, _>) = self.core.pulse();
+        let (health, metrics) = self.core.pulse();
         let request = Request {
             id,
             correlation_id: CorrelationId::from_parts(self.core.floor.local(), chance()),
             tenant: self.core.me.tenant,
-            operation: Operation::Heartbeat(Heartbeat { health, metrics }),
+            operation: Operation::Heartbeat(Heartbeat {
+                health,
+                metrics: metrics.into(),
+            }),
         };
         // Set anew by the answer; an answer that does not come ends the session before.
         self.beat_at = Instant::now() + BEAT_MOST;

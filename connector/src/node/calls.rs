@@ -124,7 +124,10 @@ impl Node {
         metrics: BTreeMap<String, f64>,
         correlation: CorrelationId,
     ) {
-        let beat = Operation::Heartbeat(Heartbeat { health, metrics });
+        let beat = Operation::Heartbeat(Heartbeat {
+            health,
+            metrics: metrics.into(),
+        });
         match self.link.call(self.core.me.tenant, correlation, beat).await {
             Ok(Outcome::Beat(_)) => {}
             // The connector's own beat says it at its time.

@@ -203,8 +203,12 @@ fn welcome() -> impl Strategy<Value = Welcome> {
 fn operation() -> impl Strategy<Value = Operation> {
     let metrics = btree_map(text(), prop::num::f64::NORMAL | prop::num::f64::ZERO, 0..3);
     prop_oneof![
-        (select(Health::ALL), metrics)
-            .prop_map(|(health, metrics)| Operation::Heartbeat(Heartbeat { health, metrics })),
+        (select(Health::ALL), metrics).prop_map(|(health, metrics)| Operation::Heartbeat(
+            Heartbeat {
+                health,
+                metrics: metrics.into()
+            }
+        )),
         text().prop_map(|external_token| Operation::Resolve(Resolve { external_token })),
         (feature(), option::of(any::<u64>()), option::of(key())).prop_map(
             |(feature, consume, idempotency)| {

@@ -45,7 +45,7 @@ table!(operations: Operation {
     Operation::Heartbeat(_) => {
         "heartbeat": Operation::Heartbeat(Heartbeat {
             health: Health::Degraded,
-            metrics: BTreeMap::from([("cpu_load".to_owned(), 0.25), ("sessions".to_owned(), 17.0)]),
+            metrics: BTreeMap::from([("cpu_load".to_owned(), 0.25), ("sessions".to_owned(), 17.0)]).into(),
         }),
     }
     Operation::Resolve(_) => {

@@ -57,10 +57,9 @@ impl Asked {
 
     pub(super) async fn heartbeat(&mut self, bytes: &[u8]) -> Result<Response, Problem> {
         let request: v01::HeartbeatRequest = body::parse(bytes, BODY_MAX)?;
-        let metrics = request.metrics.unwrap_or_default();
         let beat = wire::Heartbeat {
             health: request.status,
-            metrics,
+            metrics: request.metrics.unwrap_or_default().into(),
         };
         match self.call(Operation::Heartbeat(beat)).await? {
             Outcome::Beat(beat) => Ok(Json(v01::HeartbeatAnswer {
