@@ -26,7 +26,7 @@ use crate::{
 };
 
 use file::TenantFile;
-pub(crate) use held::{HeldLicense, Tenant};
+pub(crate) use held::{HeldLicense, Kill, Tenant};
 
 /// All tenants acted for.
 #[derive(Debug)]
@@ -152,34 +152,34 @@ impl Tenants {
             .find(tenant)
             .map(|held| (*held).clone())
             .unwrap_or_default();
-        if next.desired.offer(state.clone()) == provost_kernel::desired::Offer::Ignore {
+        if !next.follow(state) {
             return Ok(false);
         }
         self.make_room(tenant, Timestamp::MIN)?;
-        next.desired.kept(state.revision);
-        next.obeyed = next.obeyed.filter(|_| state.killed);
         self.write(tenant, &next)?;
         self.publish(tenant, |held| {
-            held.desired.offer(state.clone());
-            held.desired.kept(state.revision);
-            held.obeyed = next.obeyed;
+            held.follow(state);
         });
         Ok(true)
     }
 
-    /// The revision that killed the runtime of this tenant, until it was obeyed.
-    pub(crate) fn kill_to_obey(&self, own: TenantId) -> Option<u64> {
+    /// The kill of the runtime of this tenant, until it was obeyed.
+    pub(crate) fn kill_to_obey(&self, own: TenantId) -> Option<Kill> {
         self.find(own).and_then(|held| held.kill_to_obey())
     }
 
-    /// What a kill asks for was done. Blocks on the disk.
-    pub(crate) fn obeyed(&self, own: TenantId, revision: u64) -> Result<(), DurableError> {
+    /// What a kill asks for was done; one that came since is another. Blocks on the disk.
+    pub(crate) fn obeyed(&self, own: TenantId, kill: Kill) -> Result<(), DurableError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(held) = self.find(own).filter(|held| held.kill_to_obey().is_some()) else {
+        let is_it = |due: Kill| due.number == kill.number;
+        let Some(held) = self.find(own) else {
             return Ok(());
         };
+        if !held.kill_to_obey().is_some_and(is_it) {
+            return Ok(());
+        }
         let mut next = (*held).clone();
-        next.obeyed = Some(revision);
+        next.obeyed = Some(kill.revision);
         self.write(own, &next)?;
         self.publish(own, |held| held.obeyed = next.obeyed);
         Ok(())

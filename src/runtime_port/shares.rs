@@ -73,7 +73,7 @@ impl<K: Copy + Eq + Hash> Drop for Share<K> {
     }
 }
 
-/// Who counts as one: an address, and of IPv6 the network that one customer is given.
+/// Who counts as one: an address, and of IPv6 the /64 that one customer is given.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

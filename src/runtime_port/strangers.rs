@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
@@ -22,6 +22,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::shares::network;
 use crate::telemetry::names::STRANGERS_REFUSED;
 
 /// The rates of those who show no certificate.
@@ -36,11 +37,11 @@ pub struct StrangerRates {
 /// Lets strangers in, or says when to come back.
 #[derive(Debug)]
 pub(super) struct Strangers {
-    by_address: DefaultKeyedRateLimiter<Ipv6Addr>,
+    by_address: DefaultKeyedRateLimiter<IpAddr>,
     in_all: DefaultDirectRateLimiter,
     signing: Arc<Semaphore>,
     asked: AtomicU32,
-    misses: Mutex<HashMap<Ipv6Addr, Misses>>,
+    misses: Mutex<HashMap<IpAddr, Misses>>,
 }
 
 /// Tokens of one address that were refused.
@@ -114,7 +115,7 @@ impl Strangers {
         told
     }
 
-    fn count_miss(&self, network: Ipv6Addr, now: Instant) -> bool {
+    fn count_miss(&self, network: IpAddr, now: Instant) -> bool {
         let mut all = self.misses.lock().unwrap_or_else(PoisonError::into_inner);
         let over = |misses: &Misses| now.duration_since(misses.since) >= MISSES_WITHIN;
         if all.len() >= MISSES_MAX {
@@ -144,15 +145,6 @@ impl Default for StrangerRates {
             per_address: PER_ADDRESS,
             in_all: IN_ALL,
         }
-    }
-}
-
-/// Whom an address stands for: one host in IPv4, the /64 of one customer in IPv6.
-fn network(address: IpAddr) -> Ipv6Addr {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)),
     }
 }
 
@@ -203,6 +195,8 @@ const MISSES_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn strangers() -> Strangers {

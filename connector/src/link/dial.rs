@@ -51,7 +51,17 @@ pub(crate) async fn run(core: Arc<Core>, mut dial: Dial) {
         };
         core.tenants.disconnected();
         let ended = match ended {
-            Err(LinkError::Certificate) => recovered(&core, &dial, &mut recovery).await,
+            Err(LinkError::Certificate) => {
+                // Who asks meanwhile waits a little, and not for a session that has ended.
+                core.link.send_if_modified(|state| {
+                    let was_up = state.is_up();
+                    if was_up {
+                        *state = LinkState::Starting;
+                    }
+                    was_up
+                });
+                recovered(&core, &dial, &mut recovery).await
+            }
             other => other,
         };
         core.trust.disconnected();
@@ -129,7 +139,13 @@ async fn recovered(
                 error = source,
                 "the certificate is refused, and the runtime does not recover"
             );
-            Err(LinkError::Certificate)
+            match failure {
+                // So many recover that this one is to come later.
+                RecoverError::Refused(problem) if problem.retry_after_ms.is_some() => {
+                    Err(LinkError::Refused(problem))
+                }
+                _ => Err(LinkError::Certificate),
+            }
         }
     }
 }

@@ -38,17 +38,16 @@ pub(crate) async fn obey_kills(node: Arc<Node>, hook: Vec<String>) {
     let mut ran = None;
     loop {
         let own = node.core.me.tenant;
-        let Some(revision) = node.core.tenants.kill_to_obey(own) else {
-            ran = None;
+        let Some(kill) = node.core.tenants.kill_to_obey(own) else {
             node.core.kill.notified().await;
             continue;
         };
-        if ran.is_none() {
-            obey(&node, &hook, revision).await;
-            ran = Some(revision);
+        if ran != Some(kill.number) {
+            obey(&node, &hook, kill.revision).await;
+            ran = Some(kill.number);
         }
         let core = Arc::clone(&node.core);
-        match blocking(move || core.tenants.obeyed(own, revision)).await {
+        match blocking(move || core.tenants.obeyed(own, kill)).await {
             Ok(Ok(())) => node.core.confirm.notify_one(),
             Ok(Err(failure)) => {
                 disk(&failure);

@@ -16,6 +16,15 @@ pub(crate) struct HeldLicense {
     pub(crate) document: Arc<LicenseDocument>,
 }
 
+/// A kill of the runtime that was not obeyed yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kill {
+    /// The newest revision that says so.
+    pub(crate) revision: u64,
+    /// Which one it is since this process began: killed again after a resume is another.
+    pub(crate) number: u64,
+}
+
 /// What is held for one tenant acted for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tenant {
@@ -29,6 +38,8 @@ pub(crate) struct Tenant {
     pub(crate) machine: Machine,
     /// The revision of the kill that was obeyed; none while the runtime is not killed.
     pub(crate) obeyed: Option<u64>,
+    /// Kills taken in since this process began.
+    pub(crate) kills: u64,
 }
 
 impl Tenant {
@@ -44,13 +55,30 @@ impl Tenant {
             desired,
             machine: Machine::default(),
             obeyed: None,
+            kills: 0,
         }
     }
 
-    /// The revision that killed the runtime, where that was not obeyed yet.
-    pub(crate) fn kill_to_obey(&self) -> Option<u64> {
+    /// The kill of the runtime, where it was not obeyed yet.
+    pub(crate) fn kill_to_obey(&self) -> Option<Kill> {
         let state = self.desired.state().filter(|state| state.killed)?;
-        self.obeyed.is_none().then_some(state.revision)
+        self.obeyed.is_none().then_some(Kill {
+            revision: state.revision,
+            number: self.kills,
+        })
+    }
+
+    /// Takes what the kernel wants into force; says whether it is news, and changes nothing where it
+    /// is not.
+    pub(crate) fn follow(&mut self, state: &DesiredState) -> bool {
+        let was_killed = self.desired.state().is_some_and(|held| held.killed);
+        if self.desired.offer(state.clone()) == desired::Offer::Ignore {
+            return false;
+        }
+        self.desired.kept(state.revision);
+        self.obeyed = self.obeyed.filter(|_| state.killed);
+        self.kills += u64::from(state.killed && !was_killed);
+        true
     }
 
     /// Whether this very text is the license held.

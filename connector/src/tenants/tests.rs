@@ -266,10 +266,11 @@ fn a_kill_is_confirmed_once_it_was_obeyed_and_asks_for_that_once() {
     };
     tenants.keep_desired(&killed(4, true)).unwrap();
     assert_eq!(tenants.take_confirmations(tenant()), []);
-    assert_eq!(tenants.kill_to_obey(tenant()), Some(4));
+    assert_eq!(tenants.kill_to_obey(tenant()).unwrap().revision, 4);
     let tenants = world.open();
-    assert_eq!(tenants.kill_to_obey(tenant()), Some(4), "after a crash");
-    tenants.obeyed(tenant(), 4).unwrap();
+    let kill = tenants.kill_to_obey(tenant()).expect("after a crash");
+    assert_eq!(kill.revision, 4);
+    tenants.obeyed(tenant(), kill).unwrap();
     assert_eq!(tenants.take_confirmations(tenant()).len(), 1);
 
     let tenants = world.open();
@@ -278,5 +279,29 @@ fn a_kill_is_confirmed_once_it_was_obeyed_and_asks_for_that_once() {
     assert_eq!(tenants.kill_to_obey(tenant()), None, "killed is killed");
     tenants.keep_desired(&killed(6, false)).unwrap();
     tenants.keep_desired(&killed(7, true)).unwrap();
-    assert_eq!(tenants.kill_to_obey(tenant()), Some(7), "killed again");
+    let again = tenants.kill_to_obey(tenant()).expect("killed again");
+    assert_eq!(again.revision, 7);
+}
+
+#[test]
+fn who_is_killed_again_while_a_kill_is_obeyed_has_another_to_obey() {
+    let world = World::new();
+    let tenants = world.open();
+    let killed = |revision, killed| DesiredState {
+        killed,
+        ..desired(revision)
+    };
+    tenants.keep_desired(&killed(4, true)).unwrap();
+    let first = tenants.kill_to_obey(tenant()).unwrap();
+    // The same kill, of which something else has changed.
+    tenants.keep_desired(&killed(5, true)).unwrap();
+    assert_eq!(tenants.kill_to_obey(tenant()).unwrap().number, first.number);
+    tenants.keep_desired(&killed(6, false)).unwrap();
+    tenants.keep_desired(&killed(7, true)).unwrap();
+    tenants.obeyed(tenant(), first).unwrap();
+    assert_eq!(tenants.take_confirmations(tenant()), [], "not of this one");
+    let second = tenants.kill_to_obey(tenant()).unwrap();
+    assert_ne!(second.number, first.number);
+    tenants.obeyed(tenant(), second).unwrap();
+    assert_eq!(tenants.take_confirmations(tenant()).len(), 1);
 }
