@@ -181,7 +181,11 @@ impl Node {
                 .find(of)
                 .is_none_or(|held| held.license.is_none())
         {
-            tokio::spawn(async move { drop(node.pull(of, correlation).await) });
+            tokio::spawn(async move {
+                // Also where this pull does not come through: the next one is not held up.
+                node.pulls.wake(of).await;
+                drop(node.pull(of, correlation).await);
+            });
         }
         Ok(answer)
     }

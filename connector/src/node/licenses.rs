@@ -70,12 +70,17 @@ impl Pulls {
         attempts.revision == revision && is_ahead(attempts.not_before)
     }
 
-    /// Whether what was pulled under this revision, or refused, need not be pulled again yet.
-    pub(super) async fn settled(&self, tenant: TenantId, revision: u64) -> bool {
+    /// Whether what was pulled under this revision, or refused, need not be pulled again yet; also
+    /// where somebody pulls right now.
+    pub(super) fn settled(&self, tenant: TenantId, revision: u64) -> bool {
         let turn = self.turn(tenant);
-        let attempts = turn.lock().await;
-        let rests = is_ahead(attempts.not_before) || is_ahead(attempts.lasts_until);
-        attempts.revision >= revision && rests
+        let attempts = turn.try_lock();
+        attempts.map_or(true, |attempts| attempts.settle(revision))
+    }
+
+    /// Whatever was refused may be given now.
+    pub(super) async fn wake(&self, tenant: TenantId) {
+        self.turn(tenant).lock().await.not_before = None;
     }
 }
 
@@ -89,9 +94,15 @@ impl Attempts {
         let left = Duration::from_millis(license.expiry.millis_since(now));
         Self {
             revision: license.revision,
-            lasts_until: Some(Instant::now() + (left / 2).max(LASTS_LEAST)),
+            lasts_until: Some(Instant::now() + (left / 2).clamp(LASTS_LEAST, LASTS_MOST)),
             ..Self::default()
         }
+    }
+
+    /// Whether they settle the matter for this revision, for now.
+    fn settle(&self, revision: u64) -> bool {
+        let rests = is_ahead(self.not_before) || is_ahead(self.lasts_until);
+        self.revision >= revision && rests
     }
 
     fn refused(&mut self, revision: u64, problem: &Problem) {
@@ -104,6 +115,8 @@ impl Attempts {
 
     fn failed(&mut self, revision: u64) {
         self.revision = revision;
+        // Whatever is held is not what was asked for.
+        self.lasts_until = None;
         let bound = REST_BASE.saturating_mul(2_u32.saturating_pow(self.failures.min(10)));
         self.failures = self.failures.saturating_add(1);
         let bound = bound.min(REST_CAP);
@@ -226,8 +239,59 @@ const REST_BASE: Duration = Duration::from_secs(5);
 /// end then too.
 const LASTS_LEAST: Duration = Duration::from_secs(60);
 
+/// A clock that is ahead pulls once an hour. No longer: this clock stands still while the machine
+/// sleeps, and the license does not.
+const LASTS_MOST: Duration = Duration::from_secs(3_600);
+
 /// Whoever comes back signs in, and what is asked for then is given at once.
 const UNPROVEN_REST: Duration = Duration::from_secs(24 * 3_600);
 
 /// A tenant that stays refused is asked for six times an hour.
 const REST_CAP: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn given(revision: u64) -> Attempts {
+        Attempts {
+            revision,
+            lasts_until: Some(Instant::now() + LASTS_MOST),
+            ..Attempts::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_under_a_newer_revision_is_asked_for_again_after_a_rest() {
+        let mut attempts = given(5);
+        assert!(attempts.settle(5));
+        assert!(!attempts.settle(6), "other entitlements");
+        attempts.refused(6, &Problem::new(Code::Overloaded, "later"));
+        assert!(attempts.settle(6), "it rests");
+        advance(REST_BASE).await;
+        assert!(!attempts.settle(6), "though the one before lasts for days");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_signs_in_after_a_refusal_is_not_kept_waiting_for_a_day() {
+        let (pulls, tenant) = (Pulls::default(), crate::testing::tenant());
+        let unproven = Problem::new(Code::ExternalTokenRefused, "who is it?");
+        pulls.turn(tenant).lock().await.refused(1, &unproven);
+        assert!(pulls.resting(tenant, 1).await);
+        pulls.wake(tenant).await;
+        assert!(!pulls.resting(tenant, 1).await);
+        assert!(!pulls.settled(tenant, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_looks_after_licenses_waits_for_nobody_who_pulls_one() {
+        let (pulls, tenant) = (Pulls::default(), crate::testing::tenant());
+        let turn = pulls.turn(tenant);
+        let pulling = turn.lock().await;
+        assert!(pulls.settled(tenant, 1));
+        drop(pulling);
+        assert!(!pulls.settled(tenant, 1));
+    }
+}

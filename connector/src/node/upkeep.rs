@@ -74,7 +74,7 @@ async fn pull_due(node: &Arc<Node>, pulling: &mut JoinSet<()>) {
         if pulling.len() >= PULLS_AT_ONCE_MAX {
             break;
         }
-        if node.pulls.settled(tenant, node.revision(tenant)).await {
+        if node.pulls.settled(tenant, node.revision(tenant)) {
             continue;
         }
         let node = Arc::clone(node);

@@ -66,8 +66,10 @@ impl Node {
             };
         }
         let revision = self.revision(asked.tenant);
-        // Looked at last: whoever pulls for this tenant has been waited for by then.
-        if !self.pulls.resting(asked.tenant, revision).await
+        // Who holds a license waits for nobody who pulls the next; who holds none looks again once
+        // it has waited.
+        if self.license_is_wanted(asked.tenant)
+            && !self.pulls.resting(asked.tenant, revision).await
             && self.license_is_wanted(asked.tenant)
             && let Err(failure) = self.pull(asked.tenant, asked.correlation).await
         {

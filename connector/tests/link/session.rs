@@ -1,5 +1,5 @@
 use provost_connector::Mode;
-use provost_protocol::wire::{ClientMessage, DesiredState, Operation, ServerMessage};
+use provost_protocol::wire::{ClientMessage, DesiredState, Operation, Outcome, ServerMessage};
 
 use crate::world::*;
 
@@ -207,6 +207,44 @@ async fn a_clock_that_is_ahead_makes_no_fresh_license_due() {
         _ => None,
     };
     peer.play(&world, &world.license(6, 2), pulled).await;
+    connector.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_check_that_a_license_answers_waits_for_nobody_who_pulls_the_next() {
+    let world = World::enrolled().await;
+    // Past half of its life: the next start pulls another.
+    let old = world.license_of(now().minus_millis(40 * 60_000), 5, 1);
+    let connector = world.start().await;
+    let (mut peer, _) = world.welcome(1).await;
+    let product = async {
+        let headers = registered(&connector).await;
+        check(&connector, &headers, "report_export", "{}").await;
+        headers
+    };
+    let kernel = peer.play(&world, &old, |m| events_of(m, "entitlement.verdict"));
+    let (headers, _) = tokio::join!(product, kernel);
+    connector.shutdown().await;
+
+    let connector = world.start().await;
+    let (mut peer, _) = world.welcome(1).await;
+    let pull = loop {
+        if let ClientMessage::Request(request) = peer.hear().await
+            && matches!(request.operation, Operation::PullLicense)
+        {
+            break request.id;
+        }
+    };
+    let (_, answer) = check(&connector, &headers, "report_export", "{}").await;
+    assert_eq!(answer["reason"], "ENTITLED", "{answer}");
+    // The very session that was asked still waits for its answer.
+    peer.answer(pull, Outcome::License(world.license(6, 1)))
+        .await;
+    until("the next license", || {
+        let status = connector.status();
+        status.tenants.iter().any(|t| t.license_seq == Some(6))
+    })
+    .await;
     connector.shutdown().await;
 }
 
