@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::world::{
-    Forged, INSTALL, OTHER, PATIENCE, World, forge, issue, kernel_name, now, runtime_name, shown,
-    subject,
+    Forged, INSTALL, OTHER, PATIENCE, World, forge, forge_below, issue, kernel_name, now,
+    runtime_name, shown, subject,
 };
 
 #[tokio::test]
@@ -174,6 +174,15 @@ fn bad_certificates(world: &World) -> Vec<(&'static str, Forged, CertificateFaul
             CertificateFault::Purpose,
         ),
         ("the root itself", ca, CertificateFault::Authority),
+        (
+            "an authority of its own below the root",
+            forge_below(
+                world.folder.path(),
+                std::slice::from_ref(&runtime),
+                &[ClientAuth],
+            ),
+            CertificateFault::UnknownAuthority,
+        ),
     ]
 }
 

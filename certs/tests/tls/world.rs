@@ -12,7 +12,8 @@ use provost_certs::{
 };
 use provost_protocol::{InstallId, RuntimeId, TenantId, Timestamp};
 use rcgen::{
-    CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PKCS_ECDSA_P256_SHA256, SanType,
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -105,7 +106,7 @@ impl World {
             .with_root_certificates(roots);
         match shown {
             Some(forged) => builder
-                .with_client_auth_cert(vec![forged.der.clone()], forged.key.clone_key())
+                .with_client_auth_cert(forged.chain(), forged.key.clone_key())
                 .unwrap(),
             None => builder.with_no_client_auth(),
         }
@@ -131,6 +132,17 @@ pub(crate) async fn raw_connect(
 pub(crate) struct Forged {
     pub(crate) der: CertificateDer<'static>,
     pub(crate) key: PrivateKeyDer<'static>,
+    /// What stands between it and the root.
+    pub(crate) between: Option<CertificateDer<'static>>,
+}
+
+impl Forged {
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        std::iter::once(&self.der)
+            .chain(&self.between)
+            .cloned()
+            .collect()
+    }
 }
 
 /// Signs with the CA key that lies in `folder`.
@@ -139,9 +151,41 @@ pub(crate) fn forge(
     uris: &[String],
     purposes: &[ExtendedKeyUsagePurpose],
 ) -> Forged {
+    forged_by(&root_in(folder), uris, purposes)
+}
+
+/// Signs with an authority of its own, which the CA key that lies in `folder` has signed.
+pub(crate) fn forge_below(
+    folder: &Path,
+    uris: &[String],
+    purposes: &[ExtendedKeyUsagePurpose],
+) -> Forged {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "between");
+    let between = params.signed_by(&key, &root_in(folder)).unwrap();
+    let der = between.der().clone();
+    let issuer = Issuer::from_ca_cert_der(&der, key).unwrap();
+    Forged {
+        between: Some(der.clone()),
+        ..forged_by(&issuer, uris, purposes)
+    }
+}
+
+fn root_in(folder: &Path) -> Issuer<'static, KeyPair> {
     let read = |name| std::fs::read_to_string(folder.join(name)).unwrap();
     let ca_key = KeyPair::from_pem(&read("ca.key")).unwrap();
-    let issuer = Issuer::from_ca_cert_pem(&read("root.pem"), ca_key).unwrap();
+    Issuer::from_ca_cert_pem(&read("root.pem"), ca_key).unwrap()
+}
+
+fn forged_by(
+    issuer: &Issuer<'_, KeyPair>,
+    uris: &[String],
+    purposes: &[ExtendedKeyUsagePurpose],
+) -> Forged {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     for uri in uris {
@@ -150,9 +194,10 @@ pub(crate) fn forge(
             .push(SanType::URI(uri.as_str().try_into().unwrap()));
     }
     params.extended_key_usages = purposes.to_vec();
-    let der = params.signed_by(&key, &issuer).unwrap().der().clone();
+    let der = params.signed_by(&key, issuer).unwrap().der().clone();
     Forged {
         der,
+        between: None,
         key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
     }
 }
@@ -170,6 +215,7 @@ pub(crate) fn issue(authority: &Authority, now: Timestamp, ttl_ms: u64) -> TlsPa
 pub(crate) fn shown(pair: &TlsPair) -> Forged {
     let key = pair.key().to_pem();
     Forged {
+        between: None,
         der: CertificateDer::from_pem_slice(pair.certificate_pem().as_bytes()).unwrap(),
         key: PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).unwrap(),
     }
