@@ -166,8 +166,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(3);
 /// Waiting longer for one's turn than a person waits for a page serves nobody.
 const QUEUE_MAX: Duration = Duration::from_secs(5);
 
-/// Longer than a session waits for any answer, so that the session's word comes first.
-const CALL_MAX: Duration = Duration::from_secs(20);
+/// Longer than a session waits for any answer, also for one that comes over a narrow line, so that
+/// the session's word comes first.
+const CALL_MAX: Duration = Duration::from_secs(100);
 
 /// Within this a reconnect has been tried twice or more.
 const RETRY_MS: u64 = 2_000;

@@ -1,5 +1,7 @@
 //! `provost runtime revoke` and `revoke-all`.
 
+use std::collections::HashSet;
+
 use clap::Args;
 use provost_protocol::{RuntimeId, TenantId};
 use reqwest::Method;
@@ -7,7 +9,7 @@ use reqwest::Method;
 use super::{client::Client, exit::Failure, output::Output};
 use crate::admin::{
     body::{Reason, RevokeAll, RevokeCertificate},
-    view::{Page, Revocation, RuntimeRevoked},
+    view::{NotReached, Page, Revocation, RuntimeRevoked},
 };
 
 #[derive(Debug, Args)]
@@ -65,9 +67,17 @@ pub(super) async fn all(
     let mut revoked: Revocation = client.send(Method::POST, &path, &body).await?;
     while let Some(cursor) = revoked.next_cursor.take() {
         body.cursor = Some(cursor);
-        let more = client.send(Method::POST, &path, &body).await;
+        let more: Result<Revocation, _> = client.send(Method::POST, &path, &body).await;
         // What was done is done, and nobody can ask for it again.
         revoked = match more {
+            // Nothing came of it that anybody knows of, and the next would begin where this one did.
+            Ok(more) if more.next_cursor.is_some() && more.next_cursor == body.cursor => {
+                show(output, joined(revoked, more))?;
+                return Err(Failure::failed(
+                    "revoking",
+                    "the outcome is unknown: ask again",
+                ));
+            }
             Ok(more) => joined(revoked, more),
             Err(failure) => {
                 show(output, revoked)?;
@@ -81,11 +91,14 @@ pub(super) async fn all(
 /// What two parts of a revocation come to.
 fn joined(first: Revocation, second: Revocation) -> Revocation {
     let mut not_reached = first.not_reached;
-    not_reached.extend(second.not_reached);
+    // Behind an unknown outcome one may be named twice.
+    let named: HashSet<_> = not_reached.iter().map(|one| one.runtime_id).collect();
+    let is_news = |one: &NotReached| !named.contains(&one.runtime_id);
+    not_reached.extend(second.not_reached.into_iter().filter(is_news));
     Revocation {
         runtimes: first.runtimes + second.runtimes,
         already_revoked: first.already_revoked + second.already_revoked,
-        not_reached_count: first.not_reached_count + second.not_reached_count,
+        not_reached_count: u64::try_from(not_reached.len()).unwrap_or(u64::MAX),
         not_reached,
         certain_by: first.certain_by.max(second.certain_by),
         open_tokens: second.open_tokens,

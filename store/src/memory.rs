@@ -32,6 +32,7 @@ pub struct MemoryStore {
 struct Shared {
     tenants: BTreeMap<TenantId, Tenant>,
     refuse_writes: bool,
+    lose_answers: bool,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +52,12 @@ impl MemoryStore {
     /// From here on refuses every append, as a full disk does, or accepts them again.
     pub fn refuse_writes(&self, refuse: bool) {
         self.with(|shared| shared.refuse_writes = refuse);
+    }
+
+    /// From here on writes every append and answers that nobody knows whether it was, or answers
+    /// again as it is.
+    pub fn lose_answers(&self, lose: bool) {
+        self.with(|shared| shared.lose_answers = lose);
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Shared) -> T) -> T {
@@ -107,6 +114,9 @@ impl Shared {
             };
             apply(tenant, at, &event.event);
             tenant.log.push(stamped.clone());
+        }
+        if self.lose_answers {
+            return Err(AppendError::Unknown);
         }
         Ok(())
     }

@@ -301,8 +301,9 @@ fn hear(payload: &[u8], plain: &mut Queue, wish: &mut Wish<'_, '_>) {
 /// One read: a record that is full, with all it may take besides.
 const READ_BYTES: usize = RECORD_BYTES + 256 + 5;
 
-/// What is encrypted before the socket takes it: as much as rustls' own buffer.
-const SAID_AT_ONCE: usize = 64 * 1024;
+/// What is encrypted before the socket takes it: one record, so that whoever waits for a slow peer
+/// sees each of them go.
+const SAID_AT_ONCE: usize = RECORD_BYTES;
 
 /// A handshake's longest message, in records that are not full, as in rustls' own buffer: whatever
 /// is longer is no handshake.

@@ -166,7 +166,8 @@ impl<'a> Session<'a> {
             let asking = self.goodbye.is_none()
                 && self.renewal != Renewal::Drains
                 && self.pending.len() < self.in_flight_max;
-            let late = self.pending.deadline();
+            let due = self.pending.deadline();
+            let late = due.map(|due| self.ear.bears(due));
             tokio::select! {
                 biased;
                 () = super::dial::stopped(stop) => {
@@ -188,6 +189,10 @@ impl<'a> Session<'a> {
                     self.hear(heard.ok_or(LinkError::Closed)??).await?;
                 }
                 () = sleep_until(late.unwrap_or(self.beat_at)), if late.is_some() => {
+                    // More of it may have come meanwhile.
+                    if due.map(|due| self.ear.bears(due)) > late {
+                        continue;
+                    }
                     return Err(LinkError::Deadline {
                         what: "answer", ms: ANSWER_MAX.as_millis(),
                     });

@@ -10,9 +10,9 @@ use provost_protocol::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::AbortHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::LinkError;
@@ -24,7 +24,19 @@ pub(super) type Heard = Result<ServerMessage, LinkError>;
 #[derive(Debug)]
 pub(super) struct Ear {
     pub(super) inbox: mpsc::Receiver<Heard>,
+    /// When the last bytes came of a message of which more are to come.
+    half: watch::Receiver<Option<Instant>>,
     task: AbortHandle,
+}
+
+impl Ear {
+    /// Until when an answer is waited for that was due then: over a narrow line a large one takes
+    /// longer to come than the kernel to give it.
+    pub(super) fn bears(&self, due: Instant) -> Instant {
+        let at_last = due + LARGE_ANSWER_MAX;
+        let half = *self.half.borrow();
+        half.map_or(due, |came| (came + STALLED_MAX).clamp(due, at_last))
+    }
 }
 
 impl Drop for Ear {
@@ -36,13 +48,15 @@ impl Drop for Ear {
 /// Reads messages until the stream ends or breaks the rules.
 pub(super) fn listen(stream: impl AsyncRead + Send + Unpin + 'static) -> Ear {
     let (heard, inbox) = mpsc::channel(HEARD_MAX);
+    let (halves, half) = watch::channel(None);
     let task = tokio::spawn(async move {
-        if let Err(error) = read(stream, &heard).await {
+        if let Err(error) = read(stream, &heard, &halves).await {
             drop(heard.send(Err(error)).await);
         }
     });
     Ear {
         inbox,
+        half,
         task: task.abort_handle(),
     }
 }
@@ -50,6 +64,7 @@ pub(super) fn listen(stream: impl AsyncRead + Send + Unpin + 'static) -> Ear {
 async fn read(
     mut stream: impl AsyncRead + Unpin,
     heard: &mpsc::Sender<Heard>,
+    halves: &watch::Sender<Option<Instant>>,
 ) -> Result<(), LinkError> {
     let mut frames = FrameDecoder::new(FRAME_BYTES_MAX_BEFORE_WELCOME);
     loop {
@@ -62,6 +77,7 @@ async fn read(
                 return Ok(());
             }
         }
+        halves.send_replace((frames.pending() > 0).then(Instant::now));
         match stream.read_buf(frames.buffer_mut()).await {
             Ok(0) => return Err(LinkError::Closed),
             Ok(_) => {}
@@ -95,3 +111,45 @@ const HEARD_MAX: usize = 64;
 
 /// The largest frame over a slow line; a kernel that takes nothing for longer is not there.
 const WRITE_MAX: Duration = Duration::from_secs(10);
+
+/// A kernel that sends nothing of an answer that has begun for so long is not there.
+const STALLED_MAX: Duration = Duration::from_secs(10);
+
+/// Besides the time for any answer: the largest license over a line of 32 kbit/s.
+const LARGE_ANSWER_MAX: Duration = Duration::from_secs(80);
+
+#[cfg(test)]
+mod tests {
+    use provost_protocol::wire::Goodbye;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_coming_is_waited_for_as_long_as_it_comes_and_not_for_ever() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let mut ear = listen(near);
+        let goodbye = ServerMessage::Goodbye(Goodbye {
+            reason: "the kernel stops".to_owned(),
+            retry_after_ms: 1,
+        });
+        let frame = codec::encode_frame(&goodbye).unwrap();
+        let due = Instant::now();
+        assert_eq!(ear.bears(due), due, "nothing of it has come");
+
+        far.write_all(&frame[..9]).await.unwrap();
+        ear.half.wait_for(Option::is_some).await.unwrap();
+        assert_eq!(ear.bears(due), due + STALLED_MAX);
+        advance(Duration::from_secs(75)).await;
+        far.write_all(&frame[9..10]).await.unwrap();
+        let lately = |half: &Option<Instant>| half.is_some_and(|at| at > due);
+        ear.half.wait_for(lately).await.unwrap();
+        assert_eq!(ear.bears(due), due + LARGE_ANSWER_MAX);
+
+        far.write_all(&frame[10..]).await.unwrap();
+        assert_eq!(ear.inbox.recv().await.unwrap().unwrap(), goodbye);
+        ear.half.wait_for(Option::is_none).await.unwrap();
+        let due = Instant::now();
+        assert_eq!(ear.bears(due), due, "the next one has not begun");
+    }
+}

@@ -1,7 +1,7 @@
 //! Every runtime of a tenant, so many with one request: a fleet of 100,000 takes longer than anybody
 //! waits for an answer, and each answer says what came of its own part.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use provost_actors::Meta;
 use provost_kernel::{
@@ -10,6 +10,7 @@ use provost_kernel::{
     state::{Entity, EntityKey, RuntimeRecord, TokenRecord},
 };
 use provost_protocol::{Code, RuntimeId, TenantId, Timestamp, entity::RuntimeStatus};
+use tokio::time::Instant;
 
 use super::{
     is_unknown,
@@ -45,7 +46,8 @@ pub(super) async fn revoke(admin: Arc<Admin>, call: Call) -> Result<Answer, Refu
         .id;
     let mut outcome = Outcome::default();
     let mut more = true;
-    while more && outcome.count() < limit {
+    let until = Instant::now() + BEGUN_WITHIN;
+    while more && outcome.count() < limit && Instant::now() < until {
         let room = (limit - outcome.count()).min(REVOKED_AT_ONCE_MAX);
         let part = Part {
             tenant,
@@ -56,14 +58,15 @@ pub(super) async fn revoke(admin: Arc<Admin>, call: Call) -> Result<Answer, Refu
         match revoke_part(&admin, &call, part, &mut outcome).await {
             Ok(Some(last)) => after = Some(last),
             Ok(None) => more = false,
-            // What was done before is told; whoever asks for the rest hears why it is not.
-            Err(_) if outcome.count() > 0 => break,
+            // What was done, or may be, is told; whoever asks for the rest hears why it is not.
+            Err(_) if !outcome.is_empty() => break,
             Err(refusal) => return Err(refusal),
         }
     }
     let mut answer = outcome.shown();
     if more {
-        answer.next_cursor = after.map(|key| cursor(&key));
+        let begin = || EntityKey::Runtime(RuntimeId::from_parts(Timestamp::EPOCH, [0; 10]));
+        answer.next_cursor = Some(cursor(&after.unwrap_or_else(begin)));
     } else {
         // What was done is told, whatever comes of this look.
         answer.open_tokens = open_tokens(&admin, tenant).await.ok();
@@ -198,8 +201,10 @@ fn is_open(token: &TokenRecord, now: Timestamp) -> bool {
     !token.revoked && token.used < token.uses && now < token.expires
 }
 
-/// A hundred commands, and a megabyte of names at most: at the 100 ms that a slow disk takes for a
-/// command, ten seconds of the fifteen that a request has.
+/// Parts that begin within half of what a request has are answered within it: each is one command.
+const BEGUN_WITHIN: Duration = Duration::from_secs(7);
+
+/// A hundred commands, and a megabyte of names at most.
 const RUNTIMES_AN_ANSWER_MAX: u64 = 10_000;
 
 /// Tokens read at once.

@@ -47,7 +47,8 @@ impl Missed {
             _ => now,
         };
         if record.deployment_mode == DeploymentMode::Shared {
-            // Its licenses for others stand in their logs; none was issued after this moment.
+            // Its licenses for others stand in their logs; none was issued after this moment. Of one
+            // that was revoked before, its record does not say when: this is the latest it can be.
             let longest = LicensePolicy::of(SecurityLevel::Standard).offline_max_ms();
             certain_by = certain_by.max(now.plus_millis(longest));
         }
@@ -89,6 +90,11 @@ impl Outcome {
     /// How many were looked at.
     pub(super) const fn count(&self) -> u64 {
         self.runtimes + self.already
+    }
+
+    /// Whether there is nothing to tell.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.count() == 0 && self.missed.is_empty()
     }
 
     pub(super) fn shown(self) -> Revocation {

@@ -82,6 +82,24 @@ async fn a_disk_that_fills_in_the_midst_loses_nothing_of_what_was_done_before() 
 }
 
 #[tokio::test]
+async fn who_is_named_behind_an_unknown_outcome_is_named_though_nothing_was_done_before() {
+    world(|world| async move {
+        let tenant = fleet(&world, 3).await;
+        world.store.lose_answers(true);
+        let said = revoke(&world, &tenant, json!({})).await;
+        assert_eq!(said.status, 200, "{said:?}");
+        assert_eq!(said.body["runtimes"], 0, "{said:?}");
+        assert_eq!(said.body["not_reached_count"], 3, "{said:?}");
+        world.store.lose_answers(false);
+        let rest = json!({"cursor": said.text("next_cursor")});
+        let done = revoke(&world, &tenant, rest).await;
+        assert_eq!(done.body["already_revoked"], 3, "{done:?}");
+        assert_eq!(done.body["next_cursor"], json!(null), "{done:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn limits_and_cursors_that_are_none_are_refused() {
     world(|world| async move {
         let tenant = fleet(&world, 1).await;
