@@ -235,8 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             }
             // Whoever comes back is judged by the handshake.
             Err(problem) if problem.code == Code::CertificateRefused => {
-                self.stream.push(&ServerMessage::Refused(problem));
-                return Some(Ending::Revoked);
+                return Some(self.refuse(problem));
             }
             // The tenant is being rebuilt: looked at again, so that the revision is not missed.
             Err(_) => {

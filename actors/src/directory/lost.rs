@@ -34,5 +34,6 @@ impl Lost {
     }
 }
 
-/// As many as one tenant may enroll, at some 70 bytes each; past that the figure stands still.
+/// Ten times the fleet that one machine is made for, at some 70 bytes each; past that the figure
+/// stands still.
 const LOST_COUNTED_MAX: usize = 100_000;

@@ -52,14 +52,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
             let grace_ms = grace_ms(beat.heartbeat_interval_ms);
             self.machine.set_grace(grace_ms, now);
         }
-        let over = ends_the_session(&answer);
+        let last = last_word(&answer);
         self.stream.push(&ServerMessage::Answer(answer));
-        let input = if over {
-            Input::Revoked
-        } else {
-            Input::Answered
-        };
-        self.act_at(&input, now)
+        match last {
+            None => self.act_at(&Input::Answered, now),
+            Some(problem) if problem.code == Code::RuntimeRevoked => {
+                self.act_at(&Input::Revoked, now)
+            }
+            Some(problem) => Some(self.refuse(problem)),
+        }
+    }
+
+    /// The certificate is refused, and not the runtime: it comes back with another.
+    pub(super) fn refuse(&mut self, problem: Problem) -> Ending {
+        self.stream.push(&ServerMessage::Refused(problem));
+        Ending::Revoked
     }
 
     fn answer_at_once(&mut self, request: &mut Request, now: Timestamp) -> Option<Outcome> {
@@ -92,6 +99,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Life<S> {
     }
 }
 
-fn ends_the_session(answer: &Answer) -> bool {
-    matches!(&answer.outcome, Outcome::Refused(problem) if is_final_refusal(problem.code))
+/// The refusal after which nothing is answered any more.
+fn last_word(answer: &Answer) -> Option<Problem> {
+    match &answer.outcome {
+        Outcome::Refused(problem) if is_final_refusal(problem.code) => Some(problem.clone()),
+        _ => None,
+    }
 }

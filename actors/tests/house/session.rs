@@ -361,7 +361,7 @@ impl Client {
         }
     }
 
-    async fn open(world: &World, peer: &Peer) -> Self {
+    pub(crate) async fn open(world: &World, peer: &Peer) -> Self {
         let mut client = Self::connect(world, peer, 64 * 1024);
         client.welcome().await;
         client

@@ -49,14 +49,17 @@ impl Clock for Wall {
     }
 }
 
-/// Certificates that were revoked.
+/// Certificates that were revoked; others stand as long as they say.
 #[derive(Debug, Default)]
 pub(crate) struct Revoked(pub(crate) Mutex<BTreeSet<String>>);
 
 impl Standing for Revoked {
-    fn check(&self, peer: &PeerIdentity, _: Timestamp) -> Result<(), StandingError> {
+    fn check(&self, peer: &PeerIdentity, now: Timestamp) -> Result<(), StandingError> {
         if self.0.lock().unwrap().contains(&peer.serial) {
             return Err(StandingError::Revoked);
+        }
+        if now > peer.not_after {
+            return Err(StandingError::Expired);
         }
         Ok(())
     }

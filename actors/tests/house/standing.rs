@@ -1,14 +1,14 @@
 //! Who may what: suspended, resumed, revoked, attached or not (contract.md, section 2).
 
-use provost_actors::{Facts, Peer};
-use provost_kernel::Command;
+use provost_actors::{Clock, Facts, Peer};
+use provost_kernel::{Command, session::Ending};
 use provost_protocol::{
     Code, Problem, TenantId,
     entity::{DeploymentMode, Limit, RuntimeType},
-    wire::{Operation, Outcome},
+    wire::{Operation, Outcome, ServerMessage},
 };
 
-use super::world::*;
+use super::{session::Client, world::*};
 
 #[tokio::test(start_paused = true)]
 async fn every_operation_answers_each_status_as_the_contract_says() {
@@ -113,6 +113,53 @@ async fn a_revoked_certificate_and_an_unknown_runtime_are_refused_before_anythin
             0,
             "no place is kept for who does not exist"
         );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_ended_or_was_revoked_gets_no_further_answer_on_a_standing_connection() {
+    local(async {
+        for (by_time, at_once) in [(true, true), (true, false), (false, true), (false, false)] {
+            let world = World::new();
+            let tenant = world.tenant(1, None).await;
+            let mut peer = world.runtime(tenant, 5, DeploymentMode::OnPrem).await;
+            world
+                .execute(tenant, grant("seats", Limit::Quota(10)))
+                .await
+                .unwrap();
+            peer.identity.not_after = world.clock.now().plus_millis(30_000);
+            let mut client = Client::open(&world, &peer).await;
+            client.ask(1, tenant, check("seats", None, None)).await;
+            assert!(checked(client.answer().await.1).allowed);
+            if by_time {
+                seconds(31).await;
+            } else {
+                // Nobody has told the session yet.
+                let serial = peer.identity.serial.clone();
+                world.standing.0.lock().unwrap().insert(serial);
+            }
+            let question = if at_once {
+                check("seats", None, None)
+            } else {
+                check("seats", Some(1), Some(1))
+            };
+            client.ask(2, tenant, question).await;
+            match client.answer().await {
+                (2, Outcome::Refused(problem)) => {
+                    assert_eq!(problem.code, Code::CertificateRefused);
+                }
+                other => panic!("{other:?}"),
+            }
+            // It is not told that the runtime is revoked: that would end its licenses.
+            match client.receive().await {
+                Some(ServerMessage::Refused(problem)) => {
+                    assert_eq!(problem.code, Code::CertificateRefused);
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(client.ending().await, Ending::Revoked);
+        }
     })
     .await;
 }

@@ -242,6 +242,9 @@ impl<'a> Session<'a> {
                 self.goodbye = Some(retry);
                 Ok(())
             }
+            ServerMessage::Refused(problem) if problem.code == Code::CertificateRefused => {
+                Err(LinkError::Certificate)
+            }
             ServerMessage::Refused(problem) => Err(LinkError::Refused(problem)),
             ServerMessage::Welcome(_) => Err(LinkError::OutOfTurn {
                 what: "a second Welcome",

@@ -71,6 +71,19 @@ fn the_answer_to_an_enrolment_is_repeated_for_the_same_key_for_15_minutes() {
 }
 
 #[test]
+fn a_token_of_three_uses_enrolls_three_keys_however_often_they_ask() {
+    let mut world = company();
+    world.create_token(1, 3).unwrap();
+    for key in 1..=3 {
+        assert!(!world.enroll(1, key).unwrap().is_empty());
+        // An answer that was lost is asked for again, and takes no use.
+        assert!(world.enroll(1, key).unwrap().is_empty());
+    }
+    assert_eq!(world.enroll(1, 4), Err(Rejection::TokenUsed));
+    assert!(world.enroll(1, 2).unwrap().is_empty());
+}
+
+#[test]
 fn a_token_that_ended_or_was_revoked_enrolls_nobody() {
     let mut world = company();
     world.create_token(1, 5).unwrap();
