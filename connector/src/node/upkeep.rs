@@ -24,7 +24,7 @@ pub(crate) async fn upkeep(node: Arc<Node>, mut link: watch::Receiver<LinkState>
             observe(&node, state.is_up()).await;
         }
         if state.is_up() {
-            pull_due(&node, &mut pulling).await;
+            pull_due(&node, &mut pulling);
         }
         let wake = wake(&node);
         tokio::select! {
@@ -56,7 +56,7 @@ pub(crate) async fn observe(node: &Node, link_up: bool) {
     }
 }
 
-async fn pull_due(node: &Arc<Node>, pulling: &mut JoinSet<()>) {
+fn pull_due(node: &Arc<Node>, pulling: &mut JoinSet<()>) {
     let now = node.core.floor.now();
     let own = node.core.me.tenant;
     let mut due: Vec<_> = node
