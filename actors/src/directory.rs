@@ -180,6 +180,13 @@ impl Directory {
         self.alive(tenant, runtime).map(|handle| handle.live())
     }
 
+    /// Tells a runtime that is alive here that an operator has dealt with its copies.
+    pub fn copies_resolved(&self, tenant: TenantId, runtime: RuntimeId) {
+        if let Some(handle) = self.alive(tenant, runtime) {
+            handle.copies_resolved();
+        }
+    }
+
     /// Every live runtime, for the figures of the whole fleet.
     #[must_use]
     pub fn fleet(&self) -> Vec<LiveRuntime> {

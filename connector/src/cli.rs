@@ -6,7 +6,7 @@
 
 mod ask;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -187,7 +187,7 @@ async fn enroll_here(
     };
     let enrolled = enroll_through(&token, &data, proxy.as_ref()).await?;
     let word = if enrolled.already {
-        "enrolled already"
+        "enrolled already, the token was not used"
     } else {
         "enrolled"
     };
@@ -250,9 +250,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a command's answer")]
+/// Whoever has closed the pipe has read enough.
 fn say(text: &str) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "a command's complaint")]

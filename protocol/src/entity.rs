@@ -190,6 +190,17 @@ pub struct Policies {
     pub data_residency: Option<String>,
 }
 
+impl RuntimeStatus {
+    /// As it is shown: a suspended tenant's runtimes are suspended with it (contract.md, section 2).
+    #[must_use]
+    pub const fn within(self, tenant: TenantStatus) -> Self {
+        match (self, tenant) {
+            (Self::Registered | Self::Active, TenantStatus::Suspended) => Self::Suspended,
+            (other, _) => other,
+        }
+    }
+}
+
 impl Default for Policies {
     fn default() -> Self {
         Self {

@@ -166,6 +166,14 @@ pub struct DesiredState {
     pub killed: bool,
 }
 
+impl DesiredState {
+    /// The runtime's status as it is shown.
+    #[must_use]
+    pub const fn shown_status(&self) -> RuntimeStatus {
+        self.runtime_status.within(self.tenant_status)
+    }
+}
+
 /// A limit that narrows an entitlement for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredLimit {

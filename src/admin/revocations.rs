@@ -14,9 +14,9 @@ use provost_kernel::{
     Command, State,
     state::{EntityKey, RuntimeRecord, TenantRecord},
 };
-use provost_protocol::{Code, RuntimeId, TenantId};
+use provost_protocol::{Code, RuntimeId, TenantId, entity::RuntimeStatus};
 
-use self::outcome::{Missed, Outcome};
+use self::outcome::{Held, Missed, Outcome};
 use super::{
     Admin,
     answer::Answer,
@@ -88,7 +88,8 @@ async fn revoke_runtime(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal
     }
     let executed = executed?;
     let record = runtimes::record(&admin, tenant, id).await?;
-    let answer = answered(&admin, &own, record, live).await?;
+    let already = before.status == RuntimeStatus::Revoked;
+    let answer = answered(&admin, &own, record, (live, already)).await?;
     Ok(answer.of(&executed))
 }
 
@@ -98,6 +99,8 @@ async fn revoke_certificate(admin: Arc<Admin>, call: Call) -> Result<Answer, Ref
     let tenant = own.id;
     let live = admin.context.directory.live(tenant, id);
     let serial = body.serial.to_ascii_lowercase();
+    let key = EntityKey::RevokedCertificate(serial.clone());
+    let already = admin.entity(tenant, key).await?.is_some();
     let command = Command::RevokeCertificate {
         runtime: id,
         serial: serial.clone(),
@@ -110,7 +113,7 @@ async fn revoke_certificate(admin: Arc<Admin>, call: Call) -> Result<Answer, Ref
     }
     let executed = executed?;
     let record = runtimes::record(&admin, tenant, id).await?;
-    let answer = answered(&admin, &own, record, live).await?;
+    let answer = answered(&admin, &own, record, (live, already)).await?;
     Ok(answer.of(&executed))
 }
 
@@ -151,18 +154,25 @@ async fn answered(
     admin: &Admin,
     tenant: &TenantRecord,
     record: RuntimeRecord,
-    live: Option<LiveRuntime>,
+    (live, already): (Option<LiveRuntime>, bool),
 ) -> Result<Answer, Refusal> {
     let license = admin
         .entity(tenant.id, EntityKey::License(record.id))
         .await?;
+    let copies = admin
+        .entity(tenant.id, EntityKey::Copies(record.id))
+        .await?;
+    let held = Held {
+        license: license.as_deref(),
+        copies: copies.as_deref(),
+    };
+    let missed = Missed::judge(&record, &held, live, admin.now());
     let mut outcome = Outcome::default();
-    outcome.revoked(Missed::judge(
-        &record,
-        license.as_deref(),
-        live,
-        admin.now(),
-    ));
+    if already {
+        outcome.revoked_before(missed, admin.now());
+    } else {
+        outcome.revoked(missed);
+    }
     let directives = admin
         .entity(tenant.id, EntityKey::Directives(record.id))
         .await?;

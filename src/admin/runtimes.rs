@@ -95,10 +95,7 @@ pub(super) const ROUTES: &[Route] = &[
         body: Some("Reason"),
         answer: (200, "Runtime"),
         query: &[],
-        handler: |admin, call| {
-            let command = |runtime, reason| Command::ResolveClone { runtime, reason };
-            Box::pin(change(admin, call, Act::Govern, command))
-        },
+        handler: |admin, call| Box::pin(resolve_clone(admin, call)),
     },
 ];
 
@@ -140,6 +137,14 @@ pub(super) async fn change(
         .execute_tagged(&call, tenant.id, command(id, body.reason), held)
         .await?;
     Ok(answer(&admin, &tenant, id).await?.of(&executed))
+}
+
+async fn resolve_clone(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
+    let (tenant, runtime) = (call.id("tenant_id")?, call.id("runtime_id")?);
+    let command = |runtime, reason| Command::ResolveClone { runtime, reason };
+    let answer = change(Arc::clone(&admin), call, Act::Govern, command).await?;
+    admin.context.directory.copies_resolved(tenant, runtime);
+    Ok(answer)
 }
 
 async fn answer(admin: &Admin, tenant: &TenantRecord, id: RuntimeId) -> Result<Answer, Refusal> {

@@ -120,7 +120,8 @@ pub struct Runtime {
     pub limits: Vec<DirectedLimit>,
     /// An alarm: copies of it that were seen alive; absent where none were, or it was resolved.
     pub copies: Option<Copies>,
-    /// What is known of it in memory; absent while nothing was heard of it.
+    /// What is known of it in memory; absent while nothing was heard of it since the start, and
+    /// soon after it was lost.
     pub live: Option<Live>,
 }
 

@@ -1,7 +1,10 @@
 //! How the admin API's answers look to people.
 
 use comfy_table::{Table, presets};
-use provost_protocol::{Timestamp, entity::Limit};
+use provost_protocol::{
+    Timestamp,
+    entity::{Limit, Liveness},
+};
 
 use super::{
     output::clean,
@@ -112,6 +115,12 @@ impl Shown for view::Tenant {
     }
 }
 
+/// Who is lost for long is held in no memory: the record says it still.
+fn liveness(runtime: &view::Runtime) -> Option<Liveness> {
+    let live = runtime.live.as_ref().map(|live| live.liveness);
+    live.or_else(|| runtime.lost.then_some(Liveness::Lost))
+}
+
 impl Shown for view::Runtime {
     const HEADINGS: &[&str] = &["id", "type", "mode", "status", "liveness", "version"];
 
@@ -124,7 +133,7 @@ impl Shown for view::Runtime {
                 Some(_) => format!("{}, killed", self.status),
                 None => self.status.to_string(),
             },
-            or_dash(self.live.as_ref().map(|live| &live.liveness)),
+            or_dash(liveness(self).as_ref()),
             or_dash(self.version.as_ref()),
         ]
     }
@@ -165,9 +174,9 @@ impl Shown for view::Runtime {
                 ("copy", format!("{address} {came}, {seen}"))
             }));
         }
+        fields.extend(liveness(self).map(|liveness| ("liveness", liveness.to_string())));
         if let Some(live) = &self.live {
             fields.extend([
-                ("liveness", live.liveness.to_string()),
                 ("health", live.health.to_string()),
                 (
                     "last heartbeat",

@@ -11,7 +11,12 @@ use provost_protocol::{
 use reqwest::Method;
 
 use super::{
-    Ask, client::Client, exit::Failure, output::Output, tenant::ListArgs, value::word,
+    Ask,
+    client::Client,
+    exit::Failure,
+    output::{Output, told},
+    tenant::ListArgs,
+    value::word,
     when::parse_span,
 };
 use crate::admin::{
@@ -86,10 +91,19 @@ async fn create(client: &Client, output: &Output, args: CreateArgs) -> Result<()
         ttl_ms: args.ttl,
     };
     let path = ["tenants", &args.tenant.to_string(), "tokens"];
-    let made: TokenCreated = client.send(Method::POST, &path, &body).await?;
+    // Its place first: a token that can be written nowhere would be one that nobody has read.
+    if let Some(file) = &args.out {
+        files::create_private(file, b"").map_err(|error| Failure::Usage(told(&error)))?;
+    }
+    let made: Result<TokenCreated, _> = client.send(Method::POST, &path, &body).await;
+    if let (Err(_), Some(file)) = (&made, &args.out) {
+        // Nothing is lost with it, and the next attempt finds the name free.
+        let _ = std::fs::remove_file(file);
+    }
+    let made = made?;
     if let Some(file) = args.out {
         let text = format!("{}\n", made.token);
-        files::create_private(&file, text.as_bytes())
+        files::write_private(&file, text.as_bytes())
             .map_err(|error| Failure::failed("writing the token", error))?;
         return output.one(&made.record);
     }

@@ -180,3 +180,24 @@ async fn two_copies_of_one_connector_are_both_named() {
     let shown = kernel.get(&path_of(&tenant, &runtime)).await;
     assert_eq!(shown.json["copies"], Value::Null);
 }
+
+#[tokio::test]
+async fn of_two_copies_nobody_says_that_a_revocation_told_them() {
+    let kernel = Kernel::start().await;
+    let tenant = kernel.company().await;
+    let connector = Connector::start_as(&kernel, &tenant, "on_prem").await;
+    let status = connector.try_get("/status").await.unwrap();
+    let path = path_of(&tenant, &status.str("runtime_id"));
+    let mut copy = connector.copy(kernel.port());
+    copy.run();
+    until("both copies are named", async || {
+        let shown = kernel.get(&path).await;
+        shown.json["copies"].is_object().then_some(())
+    })
+    .await;
+    copy.kill();
+    let revoked = kernel.post(&format!("{path}/revoke"), json!({})).await;
+    let revocation = &revoked.json["revocation"];
+    assert_eq!(revocation["not_reached_count"], 1, "{revocation}");
+    assert!(revocation["certain_by"].is_string(), "{revocation}");
+}

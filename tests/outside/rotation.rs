@@ -1,185 +1,19 @@
 //! The certificate authority is exchanged under a fleet that works.
 
+mod member;
+
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use provost_certs::{Alpn, ClientStream, RuntimeTls, TlsKey, TlsPair, TrustBundle};
-use provost_protocol::{
-    CorrelationId, TenantId, Timestamp, codec,
-    entity::Health,
-    frame::{FRAME_BYTES_MAX, FrameDecoder},
-    wire::{
-        Answer, ClientMessage, DesiredState, Goodbye, Heartbeat, Operation, Outcome, Request,
-        ServerMessage, Trusts,
-    },
-};
+use provost_certs::{Alpn, TrustBundle};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::watch,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
-use crate::{
-    bad_frames::hello,
-    world::{Connector, Kernel, Runtime, Start, say, until, wait::until_within},
-};
-
-/// What a whole fleet has done.
-#[derive(Debug, Default)]
-struct Done {
-    handshakes: AtomicU64,
-    beats: AtomicU64,
-    slowest_handshake_ms: AtomicU64,
-    /// From one answered beat of a member to its next, over all sessions.
-    longest_gap_ms: AtomicU64,
-}
-
-/// How a member lives.
-#[derive(Debug, Clone, Copy)]
-struct Rhythm {
-    beat: Duration,
-    beats_a_session: u32,
-}
-
-/// One runtime of the fleet: connects, beats, hears which roots to trust, connects again.
-struct Member {
-    runtime: Runtime,
-    addr: String,
-    trust: TrustBundle,
-    done: Arc<Done>,
-    rhythm: Rhythm,
-}
-
-/// One connection of a member.
-struct Line {
-    stream: ClientStream,
-    decoder: FrameDecoder,
-    tenant: TenantId,
-    asked: u64,
-}
-
-impl Member {
-    /// Lives until it is told to stop; whatever goes wrong ends the test.
-    async fn live(mut self, stop: watch::Receiver<bool>) {
-        let mut beaten: Option<Instant> = None;
-        while !*stop.borrow() {
-            let began = Instant::now();
-            let mut line = self.connect().await;
-            raise(&self.done.slowest_handshake_ms, began);
-            let mut pace = tokio::time::interval(self.rhythm.beat);
-            for _ in 0..self.rhythm.beats_a_session {
-                pace.tick().await;
-                let desired = line.beat().await;
-                self.done.beats.fetch_add(1, Ordering::Relaxed);
-                if let Some(before) = beaten.replace(Instant::now()) {
-                    raise(&self.done.longest_gap_ms, before);
-                }
-                self.believe(&mut line, &desired.trust_bundle).await;
-            }
-            let goodbye = Goodbye {
-                reason: "again".to_owned(),
-                retry_after_ms: 0,
-            };
-            line.say(&ClientMessage::Goodbye(goodbye)).await;
-        }
-    }
-
-    async fn connect(&self) -> Line {
-        let key = TlsKey::from_pem(&self.runtime.key_pem).unwrap();
-        let pair = TlsPair::new(key, self.runtime.certificate_pem.clone()).unwrap();
-        let install = self.runtime.install.parse().unwrap();
-        let tls = RuntimeTls::new(&self.trust, install, &pair, Alpn::Provost1).unwrap();
-        let stream = tls.connect(&self.addr, WITHIN).await;
-        let mut line = Line {
-            stream: stream.unwrap_or_else(|error| panic!("a handshake failed: {error:?}")),
-            decoder: FrameDecoder::new(FRAME_BYTES_MAX),
-            tenant: self.runtime.tenant.parse().unwrap(),
-            asked: 0,
-        };
-        line.say(&hello()).await;
-        let first = line.hear().await;
-        assert!(matches!(first, ServerMessage::Welcome(_)), "{first:?}");
-        self.done.handshakes.fetch_add(1, Ordering::Relaxed);
-        line
-    }
-
-    /// As the contract says: another name is asked about, kept, and confirmed.
-    async fn believe(&mut self, line: &mut Line, named: &str) {
-        if self.trust.id() == named {
-            return;
-        }
-        let Outcome::TrustBundle(bundle) = line.ask(Operation::TrustBundle).await else {
-            panic!("no bundle");
-        };
-        let next = TrustBundle::from_roots(&bundle.roots).unwrap();
-        assert_eq!(next.id(), bundle.id);
-        assert!(next.shares_a_root_with(&self.trust));
-        self.trust = next;
-        let bundle = bundle.id;
-        line.say(&ClientMessage::Trusts(Trusts { bundle })).await;
-    }
-}
-
-impl Line {
-    async fn say(&mut self, message: &ClientMessage) {
-        let frame = codec::encode_frame(message).unwrap();
-        self.stream.write_all(&frame).await.unwrap();
-        self.stream.flush().await.unwrap();
-    }
-
-    async fn hear(&mut self) -> ServerMessage {
-        let mut buffer = vec![0; 16 * 1024];
-        loop {
-            if let Some(body) = self.decoder.next_frame().unwrap() {
-                return codec::decode(&body).unwrap();
-            }
-            let read = timeout(WITHIN, self.stream.read(&mut buffer)).await;
-            let count = read.expect("the kernel answers in time").unwrap();
-            assert!(count > 0, "the kernel closed the connection");
-            self.decoder.push(&buffer[..count]);
-        }
-    }
-
-    async fn ask(&mut self, operation: Operation) -> Outcome {
-        self.asked += 1;
-        let request = Request {
-            id: self.asked,
-            correlation_id: CorrelationId::from_parts(Timestamp::EPOCH, [1; 10]),
-            tenant: self.tenant,
-            operation,
-        };
-        self.say(&ClientMessage::Request(request)).await;
-        loop {
-            match self.hear().await {
-                ServerMessage::Answer(Answer { id, outcome }) => {
-                    assert_eq!(id, self.asked);
-                    return outcome;
-                }
-                ServerMessage::Directive(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    async fn beat(&mut self) -> DesiredState {
-        let beat = Heartbeat {
-            health: Health::Healthy,
-            metrics: provost_protocol::metrics::Metrics::default(),
-        };
-        match self.ask(Operation::Heartbeat(beat)).await {
-            Outcome::Beat(beat) => beat.desired,
-            other => panic!("a heartbeat was missed: {other:?}"),
-        }
-    }
-}
+use self::member::{Done, Member, Rhythm};
+use crate::world::{Connector, Kernel, Start, say, until, wait::until_within};
 
 /// Takes a step; gives what is then.
 async fn step(kernel: &Kernel, step: &str, force: bool) -> Value {
@@ -198,11 +32,6 @@ async fn until_confirmed(kernel: &Kernel) {
         (shown["adoption"]["missing"] == 0).then_some(())
     })
     .await;
-}
-
-fn raise(highest: &AtomicU64, since: Instant) {
-    let took = u64::try_from(since.elapsed().as_millis()).unwrap();
-    highest.fetch_max(took, Ordering::Relaxed);
 }
 
 /// Waits until everybody has connected and beaten anew, on average.
@@ -269,6 +98,7 @@ async fn a_rotation_under_live_runtimes_fails_no_handshake_and_misses_no_heartbe
     let kernel = Kernel::start_as(roomy()).await;
     let (size, done) = (fleet_size(), Arc::new(Done::default()));
     let (stop, stopping) = watch::channel(false);
+    let (renew, due) = watch::channel(false);
     let mut tenants = Vec::new();
     for _ in 0..TENANTS {
         tenants.push(kernel.company().await);
@@ -282,6 +112,7 @@ async fn a_rotation_under_live_runtimes_fails_no_handshake_and_misses_no_heartbe
             trust: trust.clone(),
             done: Arc::clone(&done),
             rhythm: rhythm(size),
+            due: due.clone(),
         };
         fleet.spawn(member.live(stopping.clone()));
     }
@@ -294,6 +125,7 @@ async fn a_rotation_under_live_runtimes_fails_no_handshake_and_misses_no_heartbe
     go_round(&done, size).await;
     until_confirmed(&kernel).await;
     let activated = step(&kernel, "activate", false).await;
+    let at = Instant::now();
     assert_eq!(activated["active"], prepared["next"]);
     assert_eq!(activated["old"], first["active"]);
     go_round(&done, size).await;
@@ -304,6 +136,18 @@ async fn a_rotation_under_live_runtimes_fails_no_handshake_and_misses_no_heartbe
         .ask(Method::POST, "/v1/keys/ca/rotation", Some(refused))
         .await
         .must_refuse(409, "rotation_in_use");
+    // What is signed from here on counts as of the new root (docs/operations.md).
+    tokio::time::sleep_until(at + COUNTED_AS_OLD).await;
+    renew.send_replace(true);
+    let limit = WITHIN + 3 * rhythm(size).session();
+    until_within(limit, "the fleet is of the new root", async || {
+        let shown = ca(&kernel).await;
+        (shown["adoption"]["old_certificates"] == 0).then_some(())
+    })
+    .await;
+    let retired = step(&kernel, "retire", false).await;
+    assert_eq!(retired["phase"], "settled");
+    assert_eq!(retired["active"], activated["active"]);
     go_round(&done, size).await;
 
     // Before they stop: whoever has stopped for long is rightly called lost.
@@ -479,6 +323,9 @@ const BEATS_A_SECOND: u64 = 100;
 /// Of a debug build on two cores that shake hands with themselves: an eighth of their time, which a
 /// machine that also builds has left.
 const HANDSHAKES_A_SECOND: u64 = 25;
+
+/// As the operator's page says, and a moment.
+const COUNTED_AS_OLD: Duration = Duration::from_secs(19);
 
 /// A debug build on a machine that compiles beside it.
 const WITHIN: Duration = Duration::from_secs(30);

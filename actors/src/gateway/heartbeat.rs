@@ -3,7 +3,6 @@
 use provost_kernel::Caller;
 use provost_protocol::{
     Code, Problem,
-    entity::{RuntimeStatus, TenantStatus},
     metrics::Metrics,
     wire::{self, DesiredState, Heartbeat, Outcome},
 };
@@ -43,7 +42,7 @@ impl Gateway {
     ) -> Outcome {
         desired.heartbeat_interval_ms = answer.rhythm.interval_ms;
         Outcome::Beat(wire::Beat {
-            status: shown_status(answer.status, caller.tenant_status),
+            status: answer.status.within(caller.tenant_status),
             heartbeat_interval_ms: answer.rhythm.interval_ms,
             signed_time: self.directory.house().signed_time(),
             desired,
@@ -68,16 +67,6 @@ pub(super) fn check_metrics(metrics: &Metrics) -> Result<(), Problem> {
         return Err(Problem::new(Code::Invalid, "metrics: finite numbers only"));
     }
     Ok(())
-}
-
-/// A suspended tenant's runtimes are suspended with it (contract.md, section 2).
-const fn shown_status(runtime: RuntimeStatus, tenant: TenantStatus) -> RuntimeStatus {
-    match (runtime, tenant) {
-        (RuntimeStatus::Registered | RuntimeStatus::Active, TenantStatus::Suspended) => {
-            RuntimeStatus::Suspended
-        }
-        (other, _) => other,
-    }
 }
 
 /// Names in a heartbeat's metrics (contract.md, section 2).

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
-use provost_kernel::{Command, clones::Came};
+use provost_kernel::{
+    Command,
+    clones::{Came, Copies},
+};
 use provost_protocol::event::Sighting;
 
 use super::{actor::RuntimeActor, handle::Opening};
@@ -31,6 +34,21 @@ pub(crate) struct TokenStale {
 #[rtype(result = "()")]
 pub(crate) struct RecoveryRefused {
     pub(super) address: SocketAddr,
+}
+
+/// An operator says that there is one copy again.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct CopiesResolved;
+
+impl Handler<CopiesResolved> for RuntimeActor {
+    type Result = ();
+
+    /// Who was seen before proves nothing any more: two that both live are seen again.
+    fn handle(&mut self, _: CopiesResolved, _: &mut Context<Self>) {
+        self.copies = Copies::default();
+        self.live.await_beat(false);
+    }
 }
 
 impl Handler<TokenReplaced> for RuntimeActor {

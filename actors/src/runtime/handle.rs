@@ -11,7 +11,7 @@ use provost_protocol::{
 use super::{
     actor::{CloseSession, OpenSession, RuntimeActor, TakeBeat, Tick},
     checkpoints::TakeCheckpoint,
-    copies::{RecoveryRefused, TokenReplaced, TokenStale},
+    copies::{CopiesResolved, RecoveryRefused, TokenReplaced, TokenStale},
     live::{Beat, Live, LiveRuntime},
     younger::Younger,
 };
@@ -136,6 +136,11 @@ impl RuntimeHandle {
     /// Says that a recovery in its name was refused because its number was used already.
     pub(crate) fn recovery_refused(&self, address: SocketAddr) {
         self.tell(RecoveryRefused { address });
+    }
+
+    /// Says that an operator has dealt with its copies.
+    pub(crate) fn copies_resolved(&self) {
+        self.tell(CopiesResolved);
     }
 
     /// Takes one of the checkpoints that may be signed for it, or says in how many milliseconds

@@ -1,6 +1,7 @@
 //! Two living copies of one runtime are noticed; one that comes back is not taken for two.
 
 use provost_actors::{Facts, Peer};
+use provost_kernel::Command;
 use provost_protocol::{
     TenantId,
     entity::{DeploymentMode, RuntimeType},
@@ -110,6 +111,42 @@ async fn two_copies_that_take_turns_are_both_named_once_an_hour() {
         drop(other.connect(&world, &peer).await);
         seconds(1).await;
         assert_eq!(world.count(tenant, CLONED).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_seen_before_an_operator_resolved_it_proves_nothing_any_more() {
+    local(async {
+        let (world, tenant, peer) = world_with_runtime().await;
+        let runtime = peer.identity.runtime;
+        let mut one = Process {
+            nonce: 1,
+            generation: 0,
+        };
+        drop(one.connect(&world, &peer).await);
+        let mut other = Process { nonce: 2, ..one };
+        let both = async |one: &mut Process, other: &mut Process| {
+            for process in [other, one] {
+                drop(process.connect(&world, &peer).await);
+                seconds(1).await;
+            }
+        };
+        both(&mut one, &mut other).await;
+        drop(other.connect(&world, &peer).await);
+        seconds(1).await;
+        assert_eq!(world.count(tenant, CLONED).await, 1);
+
+        let reason = "the copy is gone".to_owned();
+        let resolve = Command::ResolveClone { runtime, reason };
+        world.execute(tenant, resolve).await.unwrap();
+        world.directory.copies_resolved(tenant, runtime);
+        settle().await;
+        drop(one.connect(&world, &peer).await);
+        seconds(1).await;
+        assert_eq!(world.count(tenant, CLONED).await, 1, "it is alone");
+        both(&mut one, &mut other).await;
+        assert_eq!(world.count(tenant, CLONED).await, 2, "it is not");
     })
     .await;
 }

@@ -57,7 +57,12 @@ fn take_in(core: &Core, news: News) {
             if core.trust.named(&desired.trust_bundle) == Named::Say {
                 core.confirm.notify_one();
             }
-            keep_desired(core, &desired);
+            let is_news = keep_desired(core, &desired);
+            // The product hears of a suspension with this word, not with the next heartbeat.
+            if is_news && desired.tenant == core.me.tenant {
+                let status = desired.shown_status();
+                keep_facts(core, |facts| facts.status = Some(status));
+            }
         }
         News::Time(note) => match core.floor.hear(&note) {
             Ok(true) => {
@@ -87,7 +92,8 @@ fn keep_facts(core: &Core, change: impl FnOnce(&mut super::Facts)) {
     }
 }
 
-fn keep_desired(core: &Core, desired: &DesiredState) {
+/// Says whether it is in force from here on.
+fn keep_desired(core: &Core, desired: &DesiredState) -> bool {
     match core.tenants.keep_desired(desired) {
         Ok(true) => {
             info!(tenant.id = %desired.tenant, revision = desired.revision,
@@ -95,10 +101,14 @@ fn keep_desired(core: &Core, desired: &DesiredState) {
             core.confirm.notify_one();
             core.upkeep.notify_one();
             core.kill.notify_one();
+            true
         }
-        Ok(false) => {}
+        Ok(false) => false,
         // Not confirmed, so the kernel sends it again.
-        Err(failure) => error!(error = &failure as &dyn std::error::Error,
-                tenant.id = %desired.tenant, "a desired state could not be kept"),
+        Err(failure) => {
+            error!(error = &failure as &dyn std::error::Error,
+                tenant.id = %desired.tenant, "a desired state could not be kept");
+            false
+        }
     }
 }

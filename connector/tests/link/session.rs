@@ -1,4 +1,5 @@
 use provost_connector::Mode;
+use provost_protocol::entity::{RuntimeStatus, TenantStatus};
 use provost_protocol::wire::{ClientMessage, DesiredState, Operation, Outcome, ServerMessage};
 
 use crate::world::*;
@@ -207,6 +208,28 @@ async fn a_clock_that_is_ahead_makes_no_fresh_license_due() {
         _ => None,
     };
     peer.play(&world, &world.license(6, 2), pulled).await;
+    connector.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_product_hears_of_a_suspension_with_the_directive_that_says_so() {
+    let world = World::enrolled().await;
+    let connector = world.start().await;
+    let (mut peer, _) = world.welcome(1).await;
+    let suspended = DesiredState {
+        tenant_status: TenantStatus::Suspended,
+        ..desired(2)
+    };
+    for (state, status) in [
+        (suspended, RuntimeStatus::Suspended),
+        (desired(3), RuntimeStatus::Active),
+    ] {
+        peer.say(ServerMessage::Directive(state)).await;
+        until("the directive's status", || {
+            connector.status().runtime_status == status
+        })
+        .await;
+    }
     connector.shutdown().await;
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     is_unknown,
-    outcome::{Missed, Outcome},
+    outcome::{Held, Missed, Outcome},
     shut_out, with_serials_of,
 };
 use crate::{
@@ -162,8 +162,11 @@ async fn judged(
     tenant: TenantId,
     records: &[&RuntimeRecord],
 ) -> Result<Vec<Option<Missed>>, Refusal> {
-    let keys = records.iter().map(|record| EntityKey::License(record.id));
-    let licenses: HashMap<_, _> = admin
+    let keys = records.iter().flat_map(|record| {
+        let id = record.id;
+        [EntityKey::License(id), EntityKey::Copies(id)]
+    });
+    let found: HashMap<_, _> = admin
         .backend()
         .entities(tenant, keys.collect())
         .await?
@@ -171,9 +174,12 @@ async fn judged(
         .collect();
     let judge = |record: &&RuntimeRecord| {
         let live = admin.context.directory.live(tenant, record.id);
-        let license = licenses.get(&EntityKey::License(record.id));
-        let license = license.and_then(|found| found.as_deref());
-        Missed::judge(record, license, live, admin.now())
+        let held = |key| found.get(&key).and_then(|found| found.as_deref());
+        let held = Held {
+            license: held(EntityKey::License(record.id)),
+            copies: held(EntityKey::Copies(record.id)),
+        };
+        Missed::judge(record, &held, live, admin.now())
     };
     Ok(records.iter().map(judge).collect())
 }

@@ -20,6 +20,15 @@ pub(super) struct Missed {
     certain_by: Timestamp,
 }
 
+/// What the tenant's log says of a runtime besides its record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held<'a> {
+    /// Its newest license.
+    pub(super) license: Option<&'a Entity>,
+    /// The copies of it that were noticed.
+    pub(super) copies: Option<&'a Entity>,
+}
+
 /// What came of it so far.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -31,18 +40,18 @@ pub(super) struct Outcome {
 
 impl Missed {
     /// Says by when a runtime that was not connected is certainly out; nothing where it was. Of one
-    /// that is late nobody knows whether its connection is one still.
+    /// that is late nobody knows whether its connection is one still, and of copies one was told.
     pub(super) fn judge(
         record: &RuntimeRecord,
-        license: Option<&Entity>,
+        held: &Held<'_>,
         live: Option<LiveRuntime>,
         now: Timestamp,
     ) -> Option<Self> {
         let is_there = |live: &LiveRuntime| live.connected && live.liveness == Liveness::Online;
-        if live.as_ref().is_some_and(is_there) {
+        if live.as_ref().is_some_and(is_there) && held.copies.is_none() {
             return None;
         }
-        let mut certain_by = match license {
+        let mut certain_by = match held.license {
             Some(Entity::License(head)) => head.expiry.plus_millis(head.grace_ms),
             _ => now,
         };

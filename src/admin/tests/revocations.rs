@@ -100,6 +100,25 @@ async fn who_is_named_behind_an_unknown_outcome_is_named_though_nothing_was_done
 }
 
 #[tokio::test]
+async fn one_that_is_revoked_already_is_counted_as_that() {
+    world(|world| async move {
+        let tenant = fleet(&world, 1).await;
+        let listed = format!("/v1/tenants/{tenant}/runtimes");
+        let listed = world.get(&world.root(), &listed).await.body;
+        let runtime = listed["items"][0]["runtime_id"].as_str().unwrap();
+        let path = format!("/v1/tenants/{tenant}/runtimes/{runtime}/revoke");
+        for (runtimes, already, named) in [(1, 0, 1), (0, 1, 0)] {
+            let said = world.post(&world.root(), &path, json!({})).await;
+            let said = &said.body["revocation"];
+            assert_eq!(said["runtimes"], runtimes, "{said}");
+            assert_eq!(said["already_revoked"], already, "{said}");
+            assert_eq!(said["not_reached_count"], named, "{said}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn limits_and_cursors_that_are_none_are_refused() {
     world(|world| async move {
         let tenant = fleet(&world, 1).await;
