@@ -6,7 +6,12 @@
 
 mod ask;
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::{ErrorKind, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -194,7 +199,7 @@ async fn enroll_here(
     say(&format!(
         "{word}: runtime {} of tenant {}, kernel {}",
         enrolled.runtime_id, enrolled.tenant_id, enrolled.kernel
-    ));
+    ))?;
     Ok(Exit::Done)
 }
 
@@ -251,8 +256,13 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 }
 
 /// Whoever has closed the pipe has read enough.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+fn say(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("the answer cannot be written")
+        }
+        _ => Ok(()),
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "a command's complaint")]

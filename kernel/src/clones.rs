@@ -185,6 +185,17 @@ impl Copies {
         self.refused.take().map(|refused| [*refused, last])
     }
 
+    /// An operator says that there is one copy again: whoever was seen before proves nothing any
+    /// more. Which token is the newest stays known, and who goes on with another is noticed.
+    pub fn resolved(&mut self) {
+        self.seen.clear();
+        self.refused = None;
+        if let Some(held) = &mut self.token {
+            held.shown = Shown::Never;
+            held.turns = 0;
+        }
+    }
+
     /// Whether [`beat`](Self::beat) is waited for.
     #[must_use]
     pub const fn awaits_beat(&self) -> bool {

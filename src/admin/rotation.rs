@@ -283,10 +283,10 @@ impl From<CaError> for Refusal {
 }
 
 /// A certificate is signed just before its event: what was signed by the old root may be dated a
-/// little after the new one's activation. The activation is in force when its own event is durable,
-/// at most four seconds after its date, and a command waits for its date for five: until twice that
-/// is over a certificate counts as old.
-const SIGNED_LATE_MS: u64 = 18_000;
+/// little after the new one's activation. That is in force once its event is read back: at the worst
+/// by the second look of those that are taken every ten seconds, each of up to five; and a command
+/// waits five seconds for its own date. Until then a certificate counts as old.
+const SIGNED_LATE_MS: u64 = 40_000;
 
 /// Of the 15 seconds that a request has; a hundred thousand runtimes take about one.
 const WALK_WITHIN: Duration = Duration::from_secs(10);

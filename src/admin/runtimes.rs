@@ -6,7 +6,7 @@ use provost_kernel::{
     Command, State,
     state::{DirectivesRecord, Entity, EntityKey, RuntimeRecord, TenantRecord},
 };
-use provost_protocol::{RuntimeId, TenantId};
+use provost_protocol::{Code, RuntimeId, TenantId};
 
 use super::{
     Admin,
@@ -142,9 +142,12 @@ pub(super) async fn change(
 async fn resolve_clone(admin: Arc<Admin>, call: Call) -> Result<Answer, Refusal> {
     let (tenant, runtime) = (call.id("tenant_id")?, call.id("runtime_id")?);
     let command = |runtime, reason| Command::ResolveClone { runtime, reason };
-    let answer = change(Arc::clone(&admin), call, Act::Govern, command).await?;
-    admin.context.directory.copies_resolved(tenant, runtime);
-    Ok(answer)
+    let answer = change(Arc::clone(&admin), call, Act::Govern, command).await;
+    let unknown = |refusal: &Refusal| refusal.code() == Code::OutcomeUnknown;
+    if answer.as_ref().err().is_none_or(unknown) {
+        admin.context.directory.copies_resolved(tenant, runtime);
+    }
+    answer
 }
 
 async fn answer(admin: &Admin, tenant: &TenantRecord, id: RuntimeId) -> Result<Answer, Refusal> {

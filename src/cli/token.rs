@@ -103,8 +103,12 @@ async fn create(client: &Client, output: &Output, args: CreateArgs) -> Result<()
     let made = made?;
     if let Some(file) = args.out {
         let text = format!("{}\n", made.token);
-        files::write_private(&file, text.as_bytes())
-            .map_err(|error| Failure::failed("writing the token", error))?;
+        files::write_private(&file, text.as_bytes()).map_err(|error| {
+            let _ = std::fs::remove_file(&file);
+            let (id, error) = (made.record.token_id, told(&error));
+            let lost = format!("{error}; token {id} is written nowhere: revoke it");
+            Failure::failed("writing the token", lost)
+        })?;
         return output.one(&made.record);
     }
     if output.is_json() {

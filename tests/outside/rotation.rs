@@ -325,7 +325,7 @@ const BEATS_A_SECOND: u64 = 100;
 const HANDSHAKES_A_SECOND: u64 = 25;
 
 /// As the operator's page says, and a moment.
-const COUNTED_AS_OLD: Duration = Duration::from_secs(19);
+const COUNTED_AS_OLD: Duration = Duration::from_secs(41);
 
 /// A debug build on a machine that compiles beside it.
 const WITHIN: Duration = Duration::from_secs(30);

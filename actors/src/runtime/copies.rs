@@ -3,10 +3,7 @@
 use std::net::SocketAddr;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
-use provost_kernel::{
-    Command,
-    clones::{Came, Copies},
-};
+use provost_kernel::{Command, clones::Came};
 use provost_protocol::event::Sighting;
 
 use super::{actor::RuntimeActor, handle::Opening};
@@ -44,10 +41,9 @@ pub(crate) struct CopiesResolved;
 impl Handler<CopiesResolved> for RuntimeActor {
     type Result = ();
 
-    /// Who was seen before proves nothing any more: two that both live are seen again.
     fn handle(&mut self, _: CopiesResolved, _: &mut Context<Self>) {
-        self.copies = Copies::default();
-        self.live.await_beat(false);
+        self.copies.resolved();
+        self.live.await_beat(self.copies.awaits_beat());
     }
 }
 

@@ -55,8 +55,8 @@ pub(super) struct Checking {
 pub(super) async fn status(local: SocketAddr, output: Output) -> anyhow::Result<Exit> {
     let status: Status = read(local, &get(local, "/status").await?)?;
     match output {
-        Output::Text => say(status.to_text().trim_end()),
-        Output::Json => say(&serde_json::to_string_pretty(&status)?),
+        Output::Text => say(status.to_text().trim_end())?,
+        Output::Json => say(&serde_json::to_string_pretty(&status)?)?,
     }
     Ok(Exit::Done)
 }
@@ -64,7 +64,7 @@ pub(super) async fn status(local: SocketAddr, output: Output) -> anyhow::Result<
 pub(super) async fn license(local: SocketAddr, tenant: Option<TenantId>) -> anyhow::Result<Exit> {
     let path = tenant.map_or("/license".to_owned(), |id| format!("/license?tenant={id}"));
     let text = get(local, &path).await?;
-    say(String::from_utf8_lossy(&text).trim_end());
+    say(String::from_utf8_lossy(&text).trim_end())?;
     Ok(Exit::Done)
 }
 
@@ -99,9 +99,9 @@ pub(super) async fn check(
     match output {
         Output::Text => {
             let word = if answer.allowed { "allowed" } else { "denied" };
-            say(&format!("{word}: {}", answer.reason));
+            say(&format!("{word}: {}", answer.reason))?;
         }
-        Output::Json => say(&serde_json::to_string_pretty(&answer)?),
+        Output::Json => say(&serde_json::to_string_pretty(&answer)?)?,
     }
     Ok(if answer.allowed {
         Exit::Done

@@ -24,8 +24,9 @@ pub(super) type Heard = Result<ServerMessage, LinkError>;
 #[derive(Debug)]
 pub(super) struct Ear {
     pub(super) inbox: mpsc::Receiver<Heard>,
-    /// When the last bytes came of a message of which more are to come.
-    half: watch::Receiver<Option<Instant>>,
+    /// When the last bytes came of a message of which more are to come, or of one that was long in
+    /// coming: what it kept waiting stands behind it.
+    slow: watch::Receiver<Option<Instant>>,
     task: AbortHandle,
 }
 
@@ -34,8 +35,8 @@ impl Ear {
     /// longer to come than the kernel to give it.
     pub(super) fn bears(&self, due: Instant) -> Instant {
         let at_last = due + LARGE_ANSWER_MAX;
-        let half = *self.half.borrow();
-        half.map_or(due, |came| (came + STALLED_MAX).clamp(due, at_last))
+        let slow = *self.slow.borrow();
+        slow.map_or(due, |came| (came + STALLED_MAX).clamp(due, at_last))
     }
 }
 
@@ -48,15 +49,15 @@ impl Drop for Ear {
 /// Reads messages until the stream ends or breaks the rules.
 pub(super) fn listen(stream: impl AsyncRead + Send + Unpin + 'static) -> Ear {
     let (heard, inbox) = mpsc::channel(HEARD_MAX);
-    let (halves, half) = watch::channel(None);
+    let (slowness, slow) = watch::channel(None);
     let task = tokio::spawn(async move {
-        if let Err(error) = read(stream, &heard, &halves).await {
+        if let Err(error) = read(stream, &heard, &slowness).await {
             drop(heard.send(Err(error)).await);
         }
     });
     Ear {
         inbox,
-        half,
+        slow,
         task: task.abort_handle(),
     }
 }
@@ -64,9 +65,10 @@ pub(super) fn listen(stream: impl AsyncRead + Send + Unpin + 'static) -> Ear {
 async fn read(
     mut stream: impl AsyncRead + Unpin,
     heard: &mpsc::Sender<Heard>,
-    halves: &watch::Sender<Option<Instant>>,
+    slowness: &watch::Sender<Option<Instant>>,
 ) -> Result<(), LinkError> {
     let mut frames = FrameDecoder::new(FRAME_BYTES_MAX_BEFORE_WELCOME);
+    let (mut began, mut slow) = (None, None);
     loop {
         while let Some(body) = frames.next_frame().map_err(LinkError::Frame)? {
             let message = codec::decode::<ServerMessage>(&body).map_err(LinkError::Message)?;
@@ -77,7 +79,16 @@ async fn read(
                 return Ok(());
             }
         }
-        halves.send_replace((frames.pending() > 0).then(Instant::now));
+        let now = Instant::now();
+        if frames.pending() > 0 {
+            began.get_or_insert(now);
+            slowness.send_replace(Some(now));
+        } else if let Some(began) = began.take() {
+            if now.duration_since(began) >= SLOW {
+                slow = Some(now);
+            }
+            slowness.send_replace(slow);
+        }
         match stream.read_buf(frames.buffer_mut()).await {
             Ok(0) => return Err(LinkError::Closed),
             Ok(_) => {}
@@ -115,6 +126,9 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 /// A kernel that sends nothing of an answer that has begun for so long is not there.
 const STALLED_MAX: Duration = Duration::from_secs(10);
 
+/// A message that takes longer to come keeps others waiting noticeably.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Besides the time for any answer: the largest license over a line of 32 kbit/s.
 const LARGE_ANSWER_MAX: Duration = Duration::from_secs(80);
 
@@ -138,18 +152,37 @@ mod tests {
         assert_eq!(ear.bears(due), due, "nothing of it has come");
 
         far.write_all(&frame[..9]).await.unwrap();
-        ear.half.wait_for(Option::is_some).await.unwrap();
+        ear.slow.wait_for(Option::is_some).await.unwrap();
         assert_eq!(ear.bears(due), due + STALLED_MAX);
         advance(Duration::from_secs(75)).await;
         far.write_all(&frame[9..10]).await.unwrap();
-        let lately = |half: &Option<Instant>| half.is_some_and(|at| at > due);
-        ear.half.wait_for(lately).await.unwrap();
+        let lately = |slow: &Option<Instant>| slow.is_some_and(|at| at > due);
+        ear.slow.wait_for(lately).await.unwrap();
         assert_eq!(ear.bears(due), due + LARGE_ANSWER_MAX);
 
         far.write_all(&frame[10..]).await.unwrap();
         assert_eq!(ear.inbox.recv().await.unwrap().unwrap(), goodbye);
-        ear.half.wait_for(Option::is_none).await.unwrap();
+        let now = Instant::now();
+        let due = now - Duration::from_secs(1);
+        assert_eq!(ear.bears(due), now + STALLED_MAX, "it stood behind that");
+        let asked_now = now + STALLED_MAX;
+        assert_eq!(ear.bears(asked_now), asked_now);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_comes_in_two_pieces_at_once_makes_nobody_wait_longer() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let mut ear = listen(near);
+        let goodbye = ServerMessage::Goodbye(Goodbye {
+            reason: "the kernel stops".to_owned(),
+            retry_after_ms: 1,
+        });
+        let frame = codec::encode_frame(&goodbye).unwrap();
+        far.write_all(&frame[..9]).await.unwrap();
+        ear.slow.wait_for(Option::is_some).await.unwrap();
+        far.write_all(&frame[9..]).await.unwrap();
+        ear.slow.wait_for(Option::is_none).await.unwrap();
         let due = Instant::now();
-        assert_eq!(ear.bears(due), due, "the next one has not begun");
+        assert_eq!(ear.bears(due), due);
     }
 }

@@ -136,9 +136,11 @@ async fn revoke_part(
             Err(refusal) => {
                 if is_unknown(&refusal) {
                     shut_out(admin, tenant, &all).await;
-                    missed
-                        .into_iter()
-                        .for_each(|one| outcome.perhaps_revoked(one));
+                    for (record, missed) in records.iter().zip(missed) {
+                        if record.status != RuntimeStatus::Revoked {
+                            outcome.perhaps_revoked(missed);
+                        }
+                    }
                 }
                 return Err(refusal);
             }

@@ -94,7 +94,8 @@ pub struct Revocation {
     /// absent where they could not be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_tokens: Option<u64>,
-    /// Where there are more runtimes: to ask again with, as `cursor`.
+    /// Where there are more runtimes: to ask again with, as `cursor`. The very one that was sent where
+    /// nothing came of it that is known: then ask later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
