@@ -373,6 +373,22 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_goes_on_after_an_operator_resolved_it_is_told_again() {
+        let (one, other) = (("192.0.2.1:1", "5a"), ("192.0.2.2:1", "5a"));
+        let mut copies = Copies::default();
+        copies.registered("a", one, at(0));
+        copies.registered("b", other, at(100));
+        assert!(copies.token_refused("a", one, at(200)).is_some());
+        copies.resolved();
+        assert!(copies.token_refused("a", one, at(300)).is_some());
+        assert_eq!(
+            copies.token_refused("b", other, at(300)),
+            None,
+            "the newest"
+        );
+    }
+
+    #[test]
     fn two_copies_that_register_as_soon_as_they_are_refused_are_told_by_their_turns() {
         let mut copies = Copies::default();
         let addresses = ["192.0.2.1:1", "192.0.2.2:1"];

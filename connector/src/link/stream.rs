@@ -139,14 +139,18 @@ mod tests {
 
     use super::*;
 
+    fn goodbye() -> ServerMessage {
+        ServerMessage::Goodbye(Goodbye {
+            reason: "the kernel stops".to_owned(),
+            retry_after_ms: 1,
+        })
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_coming_is_waited_for_as_long_as_it_comes_and_not_for_ever() {
         let (near, mut far) = tokio::io::duplex(1024);
         let mut ear = listen(near);
-        let goodbye = ServerMessage::Goodbye(Goodbye {
-            reason: "the kernel stops".to_owned(),
-            retry_after_ms: 1,
-        });
+        let goodbye = goodbye();
         let frame = codec::encode_frame(&goodbye).unwrap();
         let due = Instant::now();
         assert_eq!(ear.bears(due), due, "nothing of it has come");
@@ -173,11 +177,7 @@ mod tests {
     async fn a_message_that_comes_in_two_pieces_at_once_makes_nobody_wait_longer() {
         let (near, mut far) = tokio::io::duplex(1024);
         let mut ear = listen(near);
-        let goodbye = ServerMessage::Goodbye(Goodbye {
-            reason: "the kernel stops".to_owned(),
-            retry_after_ms: 1,
-        });
-        let frame = codec::encode_frame(&goodbye).unwrap();
+        let frame = codec::encode_frame(&goodbye()).unwrap();
         far.write_all(&frame[..9]).await.unwrap();
         ear.slow.wait_for(Option::is_some).await.unwrap();
         far.write_all(&frame[9..]).await.unwrap();

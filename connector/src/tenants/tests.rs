@@ -256,14 +256,17 @@ fn another_license_of_a_place_that_was_held_is_refused_for_ever() {
     }
 }
 
+fn killed(revision: u64, killed: bool) -> DesiredState {
+    DesiredState {
+        killed,
+        ..desired(revision)
+    }
+}
+
 #[test]
 fn a_kill_is_confirmed_once_it_was_obeyed_and_asks_for_that_once() {
     let world = World::new();
     let tenants = world.open();
-    let killed = |revision, killed| DesiredState {
-        killed,
-        ..desired(revision)
-    };
     tenants.keep_desired(&killed(4, true)).unwrap();
     assert_eq!(tenants.take_confirmations(tenant()), []);
     assert_eq!(tenants.kill_to_obey(tenant()).unwrap().revision, 4);
@@ -287,10 +290,6 @@ fn a_kill_is_confirmed_once_it_was_obeyed_and_asks_for_that_once() {
 fn who_is_killed_again_while_a_kill_is_obeyed_has_another_to_obey() {
     let world = World::new();
     let tenants = world.open();
-    let killed = |revision, killed| DesiredState {
-        killed,
-        ..desired(revision)
-    };
     tenants.keep_desired(&killed(4, true)).unwrap();
     let first = tenants.kill_to_obey(tenant()).unwrap();
     // The same kill, of which something else has changed.
